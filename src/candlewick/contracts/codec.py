@@ -1,0 +1,225 @@
+"""Messages <-> protobuf bytes. The only module that sees the generated classes.
+
+A struct field travels in the protobuf field of the same name. An array field travels as a ``Column`` whose dtype,
+scale and count are written out; a decoder refuses a column whose bytes are not count x item size.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, get_type_hints
+from uuid import UUID
+
+import msgspec
+import numpy as np
+
+from candlewick.contracts import collector, history, market, stream
+from candlewick.contracts._gen.candlewick.collector.v1 import market_data_pb2
+from candlewick.contracts._gen.candlewick.history.v1 import history_pb2
+from candlewick.contracts._gen.candlewick.kernel.v1 import envelope_pb2
+from candlewick.contracts._gen.candlewick.market.v1 import symbols_pb2
+from candlewick.contracts._gen.candlewick.stream.v1 import candles_pb2
+from candlewick.contracts.base import ColumnOf, Envelope, Message
+from candlewick.kernel.decimals import MAX_SCALE
+from candlewick.kernel.errors import Corrupt, Rejected
+
+
+class UnknownMessage(Rejected):
+    """A message type that this version does not know."""
+
+    code = "UNKNOWN_MESSAGE"
+
+
+class BadPayload(Corrupt):
+    """Bytes that are not the message their envelope names."""
+
+    code = "BAD_PAYLOAD"
+
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    envelope_pb2.DTYPE_INT64: np.dtype("<i8"),
+    envelope_pb2.DTYPE_UINT64: np.dtype("<u8"),
+    envelope_pb2.DTYPE_INT32: np.dtype("<i4"),
+    envelope_pb2.DTYPE_UINT8: np.dtype("u1"),
+}
+_CODES: dict[np.dtype[Any], int] = {dtype: code for code, dtype in _DTYPES.items()}
+
+_Write = Callable[[Any, Any], None]
+_Read = Callable[[Any], Any]
+
+
+def _column(name: str, spec: ColumnOf) -> tuple[_Write, _Read]:
+    dtype = np.dtype(spec.dtype).newbyteorder("<")
+    code = _CODES[dtype]
+    scales = spec.scale
+
+    def write(struct: Any, proto: Any) -> None:
+        array = getattr(struct, name)
+        column = getattr(proto, name)
+        column.dtype = code
+        column.count = len(array)
+        column.data = array.tobytes()
+        if scales:
+            column.scale = sum([getattr(struct, s) for s in scales])
+
+    def read(proto: Any) -> Any:
+        column = getattr(proto, name)
+        data = column.data
+        if column.dtype != code or len(data) != column.count * dtype.itemsize:
+            raise BadPayload(
+                f"column {name} must hold {column.count} items of {dtype}, was dtype code {column.dtype} in {len(data)} bytes"
+            )
+        return np.frombuffer(data, dtype)
+
+    return write, read
+
+
+def _scale(name: str, column: str) -> _Read:
+    def read(proto: Any) -> int:
+        scale = int(getattr(proto, column).scale)
+        if scale > MAX_SCALE:
+            raise BadPayload(f"{name} must be at most {MAX_SCALE}, was {scale!r}")
+        return scale
+
+    return read
+
+
+class _Plan:
+    """How one struct type is written to and read from its protobuf class."""
+
+    def __init__(self, struct: type[msgspec.Struct], proto: Any) -> None:
+        self.struct, self.proto = struct, proto
+        writes: list[_Write] = []
+        reads: list[_Read] = []
+        hints = get_type_hints(struct, include_extras=True)
+        fields = {f.name for f in proto.DESCRIPTOR.fields}
+        scale_source = {
+            spec.scale[0]: name
+            for name, hint in reversed(hints.items())
+            for spec in getattr(hint, "__metadata__", ())
+            if isinstance(spec, ColumnOf) and len(spec.scale) == 1
+        }
+        columns: list[str] = []
+        for name in struct.__struct_fields__:
+            hint = hints[name]
+            specs = [m for m in getattr(hint, "__metadata__", ()) if isinstance(m, ColumnOf)]
+            if specs:
+                write, read = _column(name, specs[0])
+                writes.append(write)
+                columns.append(name)
+            elif name not in fields and name in scale_source:
+                read = _scale(name, scale_source[name])
+            elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+                inner = _Plan(hint, proto.DESCRIPTOR.fields_by_name[name].message_type._concrete_class)
+                writes.append(lambda s, p, n=name, i=inner: i.write(getattr(s, n), getattr(p, n)))  # type: ignore[misc]
+                read = lambda p, n=name, i=inner: i.read(getattr(p, n))  # type: ignore[misc] # noqa: E731
+            elif isinstance(hint, type) and issubclass(hint, IntEnum):
+                writes.append(lambda s, p, n=name: setattr(p, n, int(getattr(s, n))))  # type: ignore[misc]
+                read = lambda p, n=name, e=hint: _enum(e, getattr(p, n), n)  # type: ignore[misc] # noqa: E731
+            else:
+                writes.append(lambda s, p, n=name: setattr(p, n, getattr(s, n)))  # type: ignore[misc]
+                read = lambda p, n=name: getattr(p, n)  # type: ignore[misc] # noqa: E731
+            reads.append(read)
+        self._writes, self._reads = tuple(writes), tuple(reads)
+        self._columns = tuple(columns) if "V1" in proto.DESCRIPTOR.name else ()
+
+    def write(self, struct: Any, proto: Any) -> None:
+        for step in self._writes:
+            step(struct, proto)
+
+    def read(self, proto: Any) -> Any:
+        struct = self.struct(*[step(proto) for step in self._reads])
+        if self._columns:
+            lengths = {len(getattr(struct, name)) for name in self._columns}
+            if len(lengths) > 1:
+                raise BadPayload(
+                    f"columns of {self.proto.DESCRIPTOR.name} must have one length, was {sorted(lengths)!r}"
+                )
+        return struct
+
+
+def _enum(kind: type[IntEnum], value: int, name: str) -> IntEnum:
+    try:
+        return kind(value)
+    except ValueError:
+        raise BadPayload(f"{name} must be a known {kind.__name__}, was {value!r}") from None
+
+
+PROTO_OF: dict[type[Message], Any] = {
+    collector.TradeBatch: market_data_pb2.TradeBatch,
+    collector.Progress: market_data_pb2.Progress,
+    collector.BookUpdated: market_data_pb2.BookUpdated,
+    collector.QuoteUpdated: market_data_pb2.QuoteUpdated,
+    collector.GapSuspected: market_data_pb2.GapSuspected,
+    collector.ConnectionChanged: market_data_pb2.ConnectionChanged,
+    stream.CandleBatch: candles_pb2.CandleBatch,
+    history.CandlesFetched: history_pb2.CandlesFetched,
+    history.CandlesRepaired: history_pb2.CandlesRepaired,
+    history.GapOpened: history_pb2.GapOpened,
+    history.GapClosed: history_pb2.GapClosed,
+    market.SymbolAdded: symbols_pb2.SymbolAdded,
+    market.SymbolUpdated: symbols_pb2.SymbolUpdated,
+    market.SymbolDeleted: symbols_pb2.SymbolDeleted,
+}
+_PLANS: dict[type[Message], _Plan] = {struct: _Plan(struct, proto) for struct, proto in PROTO_OF.items()}
+_BY_NAME: dict[str, _Plan] = {struct.__name__: plan for struct, plan in _PLANS.items()}
+
+
+def encode(message: Message) -> bytes:
+    """Payload bytes of a message; the same in every profile."""
+    plan = _PLANS[type(message)]
+    proto = plan.proto()
+    plan.write(message, proto)
+    return bytes(proto.SerializeToString(deterministic=True))
+
+
+def decode(type_name: str, data: bytes) -> Message:
+    """The message that ``encode`` wrote. Unknown newer fields are ignored. Raises UnknownMessage, BadPayload."""
+    plan = _BY_NAME.get(type_name)
+    if plan is None:
+        raise UnknownMessage(f"message type must be in the contracts, was {type_name!r}")
+    proto = plan.proto()
+    try:
+        proto.ParseFromString(data)
+    except Exception as error:
+        raise BadPayload(f"payload must be a {type_name}, was {len(data)} bytes that do not parse") from error
+    message: Message = plan.read(proto)
+    return message
+
+
+def encode_envelope(envelope: Envelope) -> bytes:
+    """The envelope as one record header."""
+    return bytes(
+        envelope_pb2.Envelope(
+            id=envelope.id.bytes,
+            type=envelope.type,
+            schema_version=envelope.schema_version,
+            ts_event=envelope.ts_event,
+            ts_recv=envelope.ts_recv,
+            key=envelope.key,
+            correlation_id=envelope.correlation_id.bytes if envelope.correlation_id else b"",
+            causation_id=envelope.causation_id.bytes if envelope.causation_id else b"",
+            producer=envelope.producer,
+        ).SerializeToString(deterministic=True)
+    )
+
+
+def decode_envelope(data: bytes) -> Envelope:
+    """The envelope of a record. Raises BadPayload."""
+    proto = envelope_pb2.Envelope()
+    try:
+        proto.ParseFromString(data)
+        return Envelope(
+            id=UUID(bytes=proto.id),
+            type=proto.type,
+            ts_event=proto.ts_event,
+            ts_recv=proto.ts_recv,
+            key=proto.key,
+            producer=proto.producer,
+            schema_version=proto.schema_version,
+            correlation_id=UUID(bytes=proto.correlation_id) if proto.correlation_id else None,
+            causation_id=UUID(bytes=proto.causation_id) if proto.causation_id else None,
+        )
+    except BadPayload:
+        raise
+    except Exception as error:
+        raise BadPayload(f"record header must be an envelope, was {len(data)} bytes that do not parse") from error

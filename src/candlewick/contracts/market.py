@@ -1,0 +1,38 @@
+"""What market says: which symbols are followed, and what they are."""
+
+import msgspec
+
+from candlewick.contracts.base import MarketMessage, Message
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One tradable symbol of one exchange. ``symbol`` is BASE-QUOTE; ticks and steps are decimal strings."""
+
+    exchange: str
+    symbol: str
+    venue_symbol: str
+    base: str
+    quote: str
+    price_tick: str
+    size_step: str
+    price_scale: int
+    size_scale: int
+    status: str = "trading"
+
+
+class SymbolAdded(Message, frozen=True):
+    """A symbol is followed from now on."""
+
+    instrument: Instrument
+
+    @property
+    def key(self) -> str:
+        return f"{self.instrument.exchange}:{self.instrument.symbol}"
+
+
+class SymbolUpdated(SymbolAdded, frozen=True):
+    """What is known of a followed symbol has changed."""
+
+
+class SymbolDeleted(MarketMessage, frozen=True):
+    """A symbol is no longer followed."""

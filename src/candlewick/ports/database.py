@@ -1,0 +1,69 @@
+"""A service's own database. One file or one server database a service; nobody else's tables are in it [14].
+
+SQL is written once for SQLite and PostgreSQL: parameters are ``:name``, conflicts by ``INSERT ... ON CONFLICT``, times
+are int64 ns, decimals are text, blobs are bytes. A transaction is all or nothing; after ``commit`` returned a killed
+process loses nothing. Transactions of one database that write are serialised or fail with Retryable; a reader sees one
+consistent state. Cancelling a task inside a transaction rolls it back. Schema histories are Alembic's, one a service,
+applied by ``migrate`` up and down.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, Protocol
+
+from candlewick.kernel.errors import Conflict, Retryable
+
+Value = int | float | str | bytes | None
+Row = tuple[Any, ...]
+
+
+class DatabaseUnavailable(Retryable):
+    """The database cannot be reached or is busy beyond the time-out."""
+
+    code = "DATABASE_UNAVAILABLE"
+
+
+class ConstraintViolated(Conflict):
+    """A unique, foreign key, check or not-null constraint refused a row; the transaction is rolled back."""
+
+    code = "CONSTRAINT_VIOLATED"
+
+
+class Transaction(Protocol):
+    """One unit of work."""
+
+    async def execute(self, sql: str, params: Mapping[str, Value] = {}) -> int:
+        """Run one statement; returns the number of rows it changed."""
+        ...
+
+    async def execute_many(self, sql: str, params: Sequence[Mapping[str, Value]]) -> None: ...
+
+    async def fetch(self, sql: str, params: Mapping[str, Value] = {}) -> list[Row]: ...
+
+    async def fetch_one(self, sql: str, params: Mapping[str, Value] = {}) -> Row | None: ...
+
+
+class Database(Protocol):
+    """Opened once by the composition root, for one service."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read and write. Leaving the context commits; an exception rolls back and goes on."""
+        ...
+
+    def reading(self) -> AbstractAsyncContextManager[Transaction]:
+        """Read only, one consistent state, never waits for a writer."""
+        ...
+
+    async def migrate(self, history: Path, target: str = "head") -> str:
+        """Bring the schema to ``target`` ('head', 'base' or a revision) of an Alembic history; returns where it is.
+        Nothing is left half done when a step fails."""
+        ...
+
+    async def check(self) -> str | None:
+        """None when healthy, else the reason."""
+        ...

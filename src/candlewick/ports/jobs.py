@@ -1,0 +1,82 @@
+"""Work that takes longer than a request: imports, first fetches, later backtests and sweeps.
+
+A job is a named function, registered by the service that owns it, and JSON arguments. It is leased to one worker at a
+time; a worker that stops renewing loses it and the job is tried again, up to ``max_tries``; a job must therefore be
+safe to run again from its last saved ``checkpoint``. Cancelling is asked for and noticed at the job's next report.
+Progress never goes back within one try. The outcome of a finished job is kept until forgotten. Jobs survive a restart.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from candlewick.kernel.errors import NotFound, Rejected
+
+JobState = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class UnknownJob(NotFound):
+    code = "UNKNOWN_JOB"
+
+
+class UnknownJobKind(Rejected):
+    code = "UNKNOWN_JOB_KIND"
+
+
+class JobCancelled(Exception):
+    """Raised inside a job's ``report`` when its cancellation was asked for; let it pass."""
+
+
+class Job(msgspec.Struct, frozen=True):
+    """What anyone may know of a job. ``progress`` is 0..1; ``error`` is {code, detail} of a failed one."""
+
+    id: str
+    kind: str
+    args: Mapping[str, Any]
+    state: JobState
+    progress: float
+    note: str
+    tries: int
+    result: Any = None
+    error: Mapping[str, str] | None = None
+
+
+class JobContext(Protocol):
+    """What a running job may do besides computing."""
+
+    @property
+    def checkpoint(self) -> Any:
+        """What the last try saved, or None."""
+        ...
+
+    async def report(self, progress: float, note: str = "", *, checkpoint: Any = None) -> None:
+        """Renews the lease; raises JobCancelled when cancelled, Fenced when another worker has the job."""
+        ...
+
+
+JobFunction = Callable[[JobContext, Mapping[str, Any]], Awaitable[Any]]
+
+
+class Jobs(Protocol):
+    def register(self, kind: str, function: JobFunction) -> None: ...
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        """Running jobs are interrupted and go back to the queue with their checkpoints."""
+        ...
+
+    async def submit(self, kind: str, args: Mapping[str, Any], *, key: str | None = None, max_tries: int = 3) -> Job:
+        """With ``key``, a job of that key that is not finished is returned instead of a second one."""
+        ...
+
+    async def get(self, job_id: str) -> Job: ...
+
+    async def cancel(self, job_id: str) -> Job: ...
+
+    async def wait(self, job_id: str) -> Job:
+        """The job once it has finished in whatever way."""
+        ...
+
+    async def list(self, *, kind: str | None = None, state: JobState | None = None) -> list[Job]: ...

@@ -1,0 +1,136 @@
+"""A venue: an exchange as a source of market data (accounts and orders come with later ports).
+
+Inside, symbols are BASE-QUOTE; an adapter alone knows the venue's own spelling. REST calls respect the venue's rate
+limits by themselves: they wait for budget, honour Retry-After, and after a ban (HTTP 418 at Binance) stay silent until
+it ends. A feed keeps itself connected: it subscribes in batches, answers pings, treats silence like a disconnect,
+reconnects with jittered back-off behind a circuit breaker, resubscribes, checks book sequences and fetches a fresh
+snapshot when one breaks, and says in ``Progress`` how far its trades are complete [3]. The socket is always drained
+[16]: trades are never dropped (they wait in a spool on disk when the sink is slow), quotes and books conflate.
+Nonsense from the venue is reported to the sink with a stable code and counted; it never stops the feed.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from candlewick.contracts.base import Message
+from candlewick.contracts.collector import TradeBatch
+from candlewick.contracts.market import Instrument
+from candlewick.contracts.stream import CandleColumns
+from candlewick.kernel.errors import Rejected, Retryable
+
+
+class VenueUnavailable(Retryable):
+    """The venue did not answer, or answered with a server error."""
+
+    code = "VENUE_UNAVAILABLE"
+
+
+class VenueRateLimited(Retryable):
+    """The venue asks for silence; ``retry_after_s`` says how long."""
+
+    code = "VENUE_RATE_LIMITED"
+
+    def __init__(self, detail: str, *, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class VenueForbidden(Rejected):
+    """The venue refuses this address or region (HTTP 403, 451)."""
+
+    code = "VENUE_FORBIDDEN"
+
+
+class VenueNonsense(Rejected):
+    """The venue sent what its documentation does not allow."""
+
+    code = "VENUE_NONSENSE"
+
+
+class UnknownSymbol(Rejected):
+    """The venue does not list the symbol."""
+
+    code = "UNKNOWN_SYMBOL"
+
+
+class Sink(Protocol):
+    """Where a feed puts what it understood. Called on the event loop; must not block."""
+
+    def message(self, message: Message, ts_recv: int) -> None:
+        """TradeBatch, Progress, QuoteUpdated, BookUpdated, GapSuspected or ConnectionChanged."""
+        ...
+
+    def frame(self, ts_recv: int, raw: bytes) -> None:
+        """Every raw frame before it is parsed, for the recorder and the archive ring [19]."""
+        ...
+
+    def nonsense(self, code: str, detail: str, raw: bytes) -> None: ...
+
+    def is_congested(self) -> bool:
+        """True while trades should go to the feed's spool instead."""
+        ...
+
+
+class Feed(Protocol):
+    """A running subscription to a venue's live data."""
+
+    async def run(self) -> None:
+        """Until cancelled or closed. Raises only VenueForbidden and programming errors."""
+        ...
+
+    async def follow(self, symbols: Sequence[str]) -> None: ...
+
+    async def unfollow(self, symbols: Sequence[str]) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class FrameParser(Protocol):
+    """Raw frames to messages; the same code for the live feed and for recordings."""
+
+    def parse(self, ts_recv: int, raw: bytes, sink: Sink) -> None:
+        """Understands one frame; trades are gathered until ``flush``."""
+        ...
+
+    def flush(self, ts_recv: int, sink: Sink) -> None:
+        """Hands over the gathered trades, one TradeBatch a symbol, then Progress where due."""
+        ...
+
+
+class VenueInfo(msgspec.Struct, frozen=True):
+    """Facts about a venue that do not change while it runs."""
+
+    name: str
+    title: str
+    simulated: bool
+    candle_timeframes: tuple[str, ...]
+    candles_per_request: int
+
+
+class Venue(Protocol):
+    @property
+    def info(self) -> VenueInfo: ...
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def is_reachable(self, timeout_s: float) -> bool: ...
+
+    async def instruments(self) -> Sequence[Instrument]: ...
+
+    async def server_time_ns(self) -> int: ...
+
+    async def candles(self, symbol: str, timeframe: str, start_ns: int, end_ns: int) -> CandleColumns:
+        """Closed candles with open time in [start_ns, end_ns), oldest first, origin FETCHED; pages by itself."""
+        ...
+
+    async def trades(self, symbol: str, first_id: int, last_id: int) -> TradeBatch:
+        """Trades by id, inclusive; fewer when the venue no longer has them."""
+        ...
+
+    def parser(self, instruments: Sequence[Instrument]) -> FrameParser: ...
+
+    def feed(self, symbols: Sequence[str], instruments: Sequence[Instrument], sink: Sink) -> Feed: ...
