@@ -49,7 +49,10 @@ class MarketMessage(Message, frozen=True):
 
 
 class Envelope(msgspec.Struct, frozen=True):
-    """What every event carries beside its payload. Times are ns UTC."""
+    """What every event carries beside its payload. Times are ns UTC.
+
+    ``sequence`` is dense per (producer, partition), from 1, for events that came through an outbox; 0 for others.
+    """
 
     id: UUID
     type: str
@@ -60,6 +63,7 @@ class Envelope(msgspec.Struct, frozen=True):
     schema_version: int = 1
     correlation_id: UUID | None = None
     causation_id: UUID | None = None
+    sequence: int = 0
 
 
 class Origin(IntEnum):

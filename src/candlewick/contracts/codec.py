@@ -66,7 +66,8 @@ def _column(name: str, spec: ColumnOf) -> tuple[_Write, _Read]:
         data = column.data
         if column.dtype != code or len(data) != column.count * dtype.itemsize:
             raise BadPayload(
-                f"column {name} must hold {column.count} items of {dtype}, was dtype code {column.dtype} in {len(data)} bytes"
+                f"column {name} must hold {column.count} items of {dtype}, "
+                f"was dtype code {column.dtype} in {len(data)} bytes"
             )
         return np.frombuffer(data, dtype)
 
@@ -199,6 +200,7 @@ def encode_envelope(envelope: Envelope) -> bytes:
             correlation_id=envelope.correlation_id.bytes if envelope.correlation_id else b"",
             causation_id=envelope.causation_id.bytes if envelope.causation_id else b"",
             producer=envelope.producer,
+            sequence=envelope.sequence,
         ).SerializeToString(deterministic=True)
     )
 
@@ -218,6 +220,7 @@ def decode_envelope(data: bytes) -> Envelope:
             schema_version=proto.schema_version,
             correlation_id=UUID(bytes=proto.correlation_id) if proto.correlation_id else None,
             causation_id=UUID(bytes=proto.causation_id) if proto.causation_id else None,
+            sequence=proto.sequence,
         )
     except BadPayload:
         raise

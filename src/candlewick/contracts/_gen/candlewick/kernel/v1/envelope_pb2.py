@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#candlewick/kernel/v1/envelope.proto\x12\x14\x63\x61ndlewick.kernel.v1\"\xac\x01\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x16\n\x0eschema_version\x18\x03 \x01(\r\x12\x10\n\x08ts_event\x18\x04 \x01(\x03\x12\x0f\n\x07ts_recv\x18\x05 \x01(\x03\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\x0c\x12\x14\n\x0c\x63\x61usation_id\x18\x08 \x01(\x0c\x12\x10\n\x08producer\x18\t \x01(\t\"`\n\x06\x43olumn\x12*\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1b.candlewick.kernel.v1.DType\x12\r\n\x05scale\x18\x02 \x01(\r\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c*c\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44TYPE_INT64\x10\x01\x12\x10\n\x0c\x44TYPE_UINT64\x10\x02\x12\x0f\n\x0b\x44TYPE_INT32\x10\x03\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#candlewick/kernel/v1/envelope.proto\x12\x14\x63\x61ndlewick.kernel.v1\"\xbe\x01\n\x08\x45nvelope\x12\n\n\x02id\x18\x01 \x01(\x0c\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x16\n\x0eschema_version\x18\x03 \x01(\r\x12\x10\n\x08ts_event\x18\x04 \x01(\x03\x12\x0f\n\x07ts_recv\x18\x05 \x01(\x03\x12\x0b\n\x03key\x18\x06 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x07 \x01(\x0c\x12\x14\n\x0c\x63\x61usation_id\x18\x08 \x01(\x0c\x12\x10\n\x08producer\x18\t \x01(\t\x12\x10\n\x08sequence\x18\n \x01(\x03\"`\n\x06\x43olumn\x12*\n\x05\x64type\x18\x01 \x01(\x0e\x32\x1b.candlewick.kernel.v1.DType\x12\r\n\x05scale\x18\x02 \x01(\r\x12\r\n\x05\x63ount\x18\x03 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c*c\n\x05\x44Type\x12\x15\n\x11\x44TYPE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x44TYPE_INT64\x10\x01\x12\x10\n\x0c\x44TYPE_UINT64\x10\x02\x12\x0f\n\x0b\x44TYPE_INT32\x10\x03\x12\x0f\n\x0b\x44TYPE_UINT8\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'candlewick.kernel.v1.envelope_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DTYPE']._serialized_start=334
-  _globals['_DTYPE']._serialized_end=433
+  _globals['_DTYPE']._serialized_start=352
+  _globals['_DTYPE']._serialized_end=451
   _globals['_ENVELOPE']._serialized_start=62
-  _globals['_ENVELOPE']._serialized_end=234
-  _globals['_COLUMN']._serialized_start=236
-  _globals['_COLUMN']._serialized_end=332
+  _globals['_ENVELOPE']._serialized_end=252
+  _globals['_COLUMN']._serialized_start=254
+  _globals['_COLUMN']._serialized_end=350
 # @@protoc_insertion_point(module_scope)

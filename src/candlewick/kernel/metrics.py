@@ -1,0 +1,94 @@
+"""The metrics catalogue: every metric there is, declared once with its meaning, exported for Prometheus."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+Kind = Literal["counter", "gauge", "histogram"]
+LATENCY_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric: Prometheus name without the ``candlewick_`` prefix, unit last."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+
+CATALOGUE: tuple[Metric, ...] = (
+    Metric("http_request_seconds", "histogram", "Time to answer an HTTP request.", ("service", "route", "status")),
+    Metric("events_consumed_total", "counter", "Events handed to a service's handlers.", ("service", "topic")),
+    Metric("events_produced_total", "counter", "Events written to the log by a service.", ("service", "topic")),
+    Metric("events_duplicate_total", "counter", "Events dropped because they had been seen.", ("service", "topic")),
+    Metric("events_dead_total", "counter", "Events put among the dead letters.", ("service", "topic", "code")),
+    Metric("consumer_lag", "gauge", "Records visible in the log and not yet taken by a service.", ("service",)),
+    Metric("service_state", "gauge", "1 for the state a service is in.", ("service", "state")),
+    Metric("service_restarts_total", "counter", "Times a service was started again after a failure.", ("service",)),
+    Metric("loop_lag_seconds", "histogram", "How late the event loop runs its timers."),
+    Metric("feed_lag_seconds", "histogram", "From a trade's time at the venue to its arrival here.", ("exchange",)),
+    Metric("feed_messages_total", "counter", "Frames received from a venue.", ("exchange",)),
+    Metric("feed_nonsense_total", "counter", "Frames or rows refused, by reason.", ("exchange", "code")),
+    Metric("feed_connections", "gauge", "Open connections to a venue.", ("exchange",)),
+    Metric("feed_spool_bytes", "gauge", "Trades waiting on disk because the log was slow.", ("exchange",)),
+    Metric("trades_total", "counter", "Trades written to the log.", ("exchange",)),
+    Metric("trades_late_total", "counter", "Trades later than their candle's finality.", ("operator",)),
+    Metric("trades_duplicate_total", "counter", "Trades dropped because their id had been seen.", ("operator",)),
+    Metric("candles_total", "counter", "Final candles written, revisions included.", ("operator",)),
+    Metric("gaps_open", "gauge", "Entries of the gap ledger that are not closed.", ("exchange",)),
+    Metric("websocket_clients", "gauge", "Open WebSocket connections."),
+    Metric("websocket_closed_total", "counter", "Connections this side closed, by reason.", ("reason",)),
+    Metric("log_bytes", "gauge", "Size of the embedded event log."),
+)
+_PREFIX = "candlewick_"
+
+
+class Metrics:
+    """One process's metrics. Asking for a name that is not in the catalogue is a programming error."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+        self._before: list[Callable[[], None]] = []
+        for metric in CATALOGUE:
+            name = _PREFIX + metric.name
+            if metric.kind == "counter":
+                self._metrics[metric.name] = Counter(name, metric.meaning, metric.labels, registry=self._registry)
+            elif metric.kind == "gauge":
+                self._metrics[metric.name] = Gauge(name, metric.meaning, metric.labels, registry=self._registry)
+            else:
+                self._metrics[metric.name] = Histogram(
+                    name, metric.meaning, metric.labels, registry=self._registry, buckets=LATENCY_BUCKETS
+                )
+
+    def count(self, name: str, by: float = 1, *labels: str) -> None:
+        """Add to a counter."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Counter)
+        (metric.labels(*labels) if labels else metric).inc(by)
+
+    def gauge(self, name: str, value: float, *labels: str) -> None:
+        """Set a gauge."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Gauge)
+        (metric.labels(*labels) if labels else metric).set(value)
+
+    def observe(self, name: str, value: float, *labels: str) -> None:
+        """Add one observation to a histogram, in its unit (seconds)."""
+        metric = self._metrics[name]
+        assert isinstance(metric, Histogram)
+        (metric.labels(*labels) if labels else metric).observe(value)
+
+    def before_export(self, refresh: Callable[[], None]) -> None:
+        """Call ``refresh`` before each export, for gauges that are read rather than set."""
+        self._before.append(refresh)
+
+    def export(self) -> bytes:
+        """The Prometheus text format."""
+        for refresh in self._before:
+            refresh()
+        return bytes(generate_latest(self._registry))

@@ -1,0 +1,152 @@
+"""What a service is given when it is built, and how messages reach its handlers.
+
+Three ways to take messages, and no other:
+- ``handle``: shared; one transaction of the service's database holds the handler's state, the inbox mark and the
+  outbox rows [14]. The runtime commits, drops duplicates, may put many messages into one transaction and bisects on a
+  poison one, which goes to the dead letters. A handler never commits.
+- ``follow``: broadcast; every process sees every message, nothing is committed [13]. Handlers are plain functions that
+  keep memory up to date; what raises is logged, counted and skipped.
+- an ``Operator`` on the stream runtime (ports.stream).
+
+Two ways to produce: ``UnitOfWork.emit`` (facts that belong to a database change; relayed in order), and ``publish``
+(facts that are nowhere else: market data).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from candlewick.contracts.base import Envelope, Message
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.ids import IdSource
+from candlewick.kernel.metrics import Metrics
+from candlewick.ports.cache import Cache
+from candlewick.ports.candles import CandleStore
+from candlewick.ports.database import Database, Row, Value
+from candlewick.ports.jobs import Jobs
+from candlewick.ports.log import EventLog, Position
+from candlewick.ports.objects import Objects
+from candlewick.ports.stream import StreamRuntime
+from candlewick.ports.venue import Venue
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A message as it came out of the log. ``ts_append`` is when the log took it."""
+
+    topic: str
+    partition: int
+    position: Position
+    envelope: Envelope
+    message: Message
+    ts_append: int
+
+
+class UnitOfWork(Protocol):
+    """What a handler may do to the world: its own tables, and facts that follow from the change."""
+
+    async def execute(self, sql: str, params: Mapping[str, Value] = {}) -> int: ...
+
+    async def execute_many(self, sql: str, params: Sequence[Mapping[str, Value]]) -> None: ...
+
+    async def fetch(self, sql: str, params: Mapping[str, Value] = {}) -> list[Row]: ...
+
+    async def fetch_one(self, sql: str, params: Mapping[str, Value] = {}) -> Row | None: ...
+
+    def emit(self, topic: str, message: Message, *, ts_event: int, cause: Envelope | None = None) -> None:
+        """Published after the commit, in order per key, at least once; consumers drop what they have seen."""
+        ...
+
+
+TransactionalHandler = Callable[[Event, UnitOfWork], Awaitable[None]]
+Follower = Callable[[Sequence[Event]], None]
+
+
+class Messaging(Protocol):
+    """The service's door to the log. Subscriptions are made in ``start`` and end by themselves at stop."""
+
+    async def handle(self, topics: Sequence[str], handler: TransactionalHandler) -> None: ...
+
+    async def follow(
+        self, topics: Sequence[str], follower: Follower, *, after: Mapping[tuple[str, int], Position] | None = None
+    ) -> None:
+        """Starts behind ``after``; partitions not named there start with what comes from now on. Returns once the
+        follower sees everything that is appended after the call."""
+        ...
+
+    async def replay(self, topics: Sequence[str], follower: Follower) -> None:
+        """As ``follow`` from the oldest kept record; returns once everything visible at the call was handed over.
+        For compacted topics, whose records are a state."""
+        ...
+
+    async def publish(self, topic: str, messages: Sequence[tuple[Message, int, int]]) -> list[Position]:
+        """Root events as (message, ts_event, ts_recv); returns once the log keeps them."""
+        ...
+
+    async def unit_of_work(self, work: Callable[[UnitOfWork], Awaitable[Any]]) -> Any:
+        """Run ``work`` in one transaction of the service's database with an outbox, for changes asked over HTTP."""
+        ...
+
+
+class ServiceClient(Protocol):
+    """HTTP to another service; in one process its ASGI app is called directly, and callers do not know which."""
+
+    async def get(self, path: str, params: Mapping[str, str] = {}) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers (lower case names), body. Raises Retryable when the service cannot be asked."""
+        ...
+
+    async def post(self, path: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]: ...
+
+
+class Context(Protocol):
+    """Everything a service may touch. A port that its spec does not need is None-free: asking for it is an error."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def settings(self) -> Any:
+        """An instance of the settings class its spec names."""
+        ...
+
+    @property
+    def clock(self) -> Clock: ...
+    @property
+    def ids(self) -> IdSource: ...
+    @property
+    def logger(self) -> Any: ...
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def messaging(self) -> Messaging: ...
+    @property
+    def log(self) -> EventLog: ...
+    @property
+    def database(self) -> Database: ...
+    @property
+    def candles(self) -> CandleStore: ...
+    @property
+    def cache(self) -> Cache: ...
+    @property
+    def objects(self) -> Objects: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def stream(self) -> StreamRuntime: ...
+    def venue(self, name: str) -> Venue:
+        """The venue's adapter, opened, shared by the process. Raises UnknownVenue."""
+        ...
+
+    def client(self, service: str) -> ServiceClient:
+        """Only for services that the spec's ``calls`` names."""
+        ...
+
+    def background(self, name: str, work: Awaitable[None]) -> None:
+        """Run a task as part of the service: its failure is the service's failure, and it is cancelled at stop."""
+        ...
+
+
+class HasApi(Protocol):
+    """A service with an HTTP or WebSocket face. ``api`` is an ASGI application; paths are the public ones."""
+
+    @property
+    def api(self) -> Any: ...
