@@ -1,0 +1,1 @@
+"""Indicators: one file each in ``library``; batch and stream give the same bits."""
