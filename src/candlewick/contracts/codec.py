@@ -226,3 +226,21 @@ def decode_envelope(data: bytes) -> Envelope:
         raise
     except Exception as error:
         raise BadPayload(f"record header must be an envelope, was {len(data)} bytes that do not parse") from error
+
+
+def with_sequence(envelope: Envelope, sequence: int) -> Envelope:
+    """The same envelope with its place in the producer's outbox."""
+    return msgspec.structs.replace(envelope, sequence=sequence)
+
+
+def dead_letter_header(header: bytes, *, code: str, detail: str) -> Envelope:
+    """The envelope of a record that goes to the dead letters: its own, with the reason behind the producer's name.
+
+    A header that cannot be read is replaced by one without id, so that the bytes are kept all the same.
+    """
+    reason = f"{code}: {detail}"[:1000]
+    try:
+        envelope = decode_envelope(header)
+    except BadPayload:
+        return Envelope(UUID(int=0), "", 0, 0, "", f"? {reason}")
+    return msgspec.structs.replace(envelope, producer=f"{envelope.producer} {reason}", sequence=0)

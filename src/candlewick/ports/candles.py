@@ -13,6 +13,25 @@ from typing import Protocol
 import msgspec
 
 from candlewick.contracts.stream import CandleColumns
+from candlewick.kernel.errors import Corrupt, Rejected
+
+
+class NotFinal(Rejected):
+    """An open candle was handed to the store; only final ones are kept."""
+
+    code = "NOT_FINAL"
+
+
+class BadCandles(Rejected):
+    """Columns of unequal length, or a number no candle can have."""
+
+    code = "BAD_CANDLES"
+
+
+class CandlesCorrupt(Corrupt):
+    """Stored candles fail their checksum. The message names series and day; other days stay readable."""
+
+    code = "CANDLES_CORRUPT"
 
 
 class SeriesInfo(msgspec.Struct, frozen=True):

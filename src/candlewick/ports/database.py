@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from candlewick.kernel.errors import Conflict, Retryable
+from candlewick.kernel.errors import Conflict, Corrupt, Fatal, NotFound, Rejected, Retryable
 
 Value = int | float | str | bytes | None
 Row = tuple[Any, ...]
@@ -28,6 +28,31 @@ class ConstraintViolated(Conflict):
     """A unique, foreign key, check or not-null constraint refused a row; the transaction is rolled back."""
 
     code = "CONSTRAINT_VIOLATED"
+
+
+class StatementRefused(Rejected):
+    """The statement itself is at fault: its syntax, a missing parameter, an unknown table, a write while reading, or
+    the use of a transaction that is over. The transaction is rolled back."""
+
+    code = "STATEMENT_REFUSED"
+
+
+class DatabaseCorrupt(Corrupt):
+    """What is stored cannot be what was written."""
+
+    code = "DATABASE_CORRUPT"
+
+
+class UnknownRevision(NotFound):
+    """A schema history does not hold the revision asked for, or the one the database is at."""
+
+    code = "UNKNOWN_REVISION"
+
+
+class MigrationFailed(Fatal):
+    """A step of a schema history failed; the schema is what it was before."""
+
+    code = "MIGRATION_FAILED"
 
 
 class Transaction(Protocol):

@@ -104,6 +104,11 @@ class Context(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def mode(self) -> str:
+        """What the prices are: ``live`` (a venue's public data), ``replay`` (a recording) or ``simulated``."""
+        ...
+
+    @property
     def settings(self) -> Any:
         """An instance of the settings class its spec names."""
         ...
@@ -140,13 +145,24 @@ class Context(Protocol):
         """Only for services that the spec's ``calls`` names."""
         ...
 
+    def upstream(self, service: str) -> Any:
+        """An ASGI application that answers as the service does: itself in one process, a proxy otherwise."""
+        ...
+
     def background(self, name: str, work: Awaitable[None]) -> None:
         """Run a task as part of the service: its failure is the service's failure, and it is cancelled at stop."""
         ...
 
 
 class HasApi(Protocol):
-    """A service with an HTTP or WebSocket face. ``api`` is an ASGI application; paths are the public ones."""
+    """A service with an HTTP or WebSocket face, at its public paths."""
 
     @property
-    def api(self) -> Any: ...
+    def router(self) -> Any:
+        """A FastAPI router; errors are raised as CandlewickError and become problem+json outside."""
+        ...
+
+    @property
+    def hot(self) -> Mapping[str, Any]:
+        """ASGI applications by path prefix that are asked so often that they go before the router."""
+        ...

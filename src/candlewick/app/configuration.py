@@ -1,0 +1,125 @@
+"""Where configuration comes from: default < profile < candlewick.toml < environment < flag."""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from candlewick.kernel.errors import NotFound, Rejected
+from candlewick.kernel.settings import BadSettings, Layer, Loaded, environment_layer, flag_layer, load
+
+FILE_NAME = "candlewick.toml"
+T = TypeVar("T", bound=msgspec.Struct)
+
+DEFAULT_SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT", "BNB-USDT", "DOGE-USDT", "ADA-USDT", "AVAX-USDT")
+
+
+class ConfigNotFound(NotFound):
+    """The configuration file named by --config is not there."""
+
+    code = "CONFIG_NOT_FOUND"
+
+
+class BadConfigFile(Rejected):
+    """The configuration file is not TOML of the expected shape."""
+
+    code = "BAD_CONFIG_FILE"
+
+
+class AppSettings(msgspec.Struct, frozen=True):
+    """What concerns the whole process."""
+
+    port: Annotated[
+        int, Meta(ge=1, le=65000, description="The gateway's port; a service run alone adds its place.")
+    ] = 8000
+    host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
+    log_format: Annotated[str, Meta(description="text or json.")] = "text"
+    exchange: Annotated[str, Meta(description="Venue to follow: a native one, or demo for the bundled market.")] = (
+        "auto"
+    )
+    symbols: Annotated[tuple[str, ...], Meta(description="Symbols followed on the first start.")] = DEFAULT_SYMBOLS
+    venue_rest_url: Annotated[str, Meta(description="REST base URL of the venue, to point at a test exchange.")] = ""
+    venue_stream_url: Annotated[str, Meta(description="WebSocket base URL of the venue.")] = ""
+    log_retention_hours: Annotated[float, Meta(gt=0, description="Events older than this leave the log.")] = 24.0
+    log_max_bytes: Annotated[int, Meta(gt=0, description="The log's size; the oldest events leave first.")] = 2 << 30
+    frames_max_bytes: Annotated[int, Meta(ge=0, description="Ring of raw frames kept on disk; 0 turns it off.")] = (
+        2 << 30
+    )
+    durable: Annotated[bool, Meta(description="Sync the log to disk at every commit (slower).")] = False
+    otlp_endpoint: Annotated[str, Meta(description="OpenTelemetry collector to send traces to (OTLP over HTTP).")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """All layers of one process, weakest first, and where its data lies."""
+
+    data_dir: Path
+    file: Path | None
+    layers: tuple[Layer, ...]
+
+    def section(self, kind: type[T], name: str) -> tuple[T, Loaded]:
+        """Settings of one section. Raises BadSettings."""
+        return load(kind, name, self.layers)
+
+    @property
+    def app(self) -> AppSettings:
+        return self.section(AppSettings, "app")[0]
+
+
+def data_home(environ: Mapping[str, str]) -> Path:
+    """``$CANDLEWICK_DATA_DIR``, else ``candlewick`` in the XDG data home."""
+    if given := environ.get("CANDLEWICK_DATA_DIR"):
+        return Path(given).expanduser()
+    return Path(environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "candlewick"
+
+
+def read(
+    *,
+    data_dir: Path | None = None,
+    config: Path | None = None,
+    flags: Sequence[str] = (),
+    profile: Mapping[str, Mapping[str, Any]] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Collect the layers. The file is ``config``, else candlewick.toml in the working folder, else in the data dir."""
+    environ = os.environ if environ is None else environ
+    place = (data_dir or data_home(environ)).expanduser()
+    file = _find(config, place)
+    layers = [Layer("profile", profile or {})]
+    if file is not None:
+        layers.append(Layer(str(file), _parse(file)))
+    layers += [environment_layer(environ), flag_layer(flags)]
+    return Configuration(place.absolute(), file, tuple(layers))
+
+
+def _find(config: Path | None, place: Path) -> Path | None:
+    if config is not None:
+        if not config.is_file():
+            raise ConfigNotFound(f"--config must name a file, was {str(config)!r}")
+        return config
+    return next((f for f in (Path(FILE_NAME), place / FILE_NAME) if f.is_file()), None)
+
+
+def _parse(file: Path) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        values = tomllib.loads(file.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadConfigFile(f"{file} is not valid TOML: {error}") from None
+    for section, fields in values.items():
+        if not isinstance(fields, dict):
+            raise BadConfigFile(f"{file}: settings stand in sections such as [app], was {section!r} at the top")
+    return values
+
+
+def check_sections(configuration: Configuration, known: Sequence[str]) -> None:
+    """Raises BadSettings for a section that nobody owns, so that a misspelt one is not silently ignored."""
+    for layer in configuration.layers:
+        for section in layer.values:
+            if section not in known:
+                raise BadSettings(f"{layer.source}: sections are {', '.join(known)}, was {section!r}")

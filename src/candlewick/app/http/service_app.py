@@ -1,0 +1,216 @@
+"""One service as an ASGI application: health and metrics, hot paths, then its router; errors as problems."""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, cast
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from candlewick import __version__
+from candlewick.app.http import problems
+from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.ids import IdSource
+from candlewick.kernel.lifecycle import Health, State
+from candlewick.kernel.logging import correlated
+from candlewick.kernel.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_CORRELATION = b"x-correlation-id"
+_MODE = b"x-candlewick-mode"
+_SERVING = (State.READY, State.DEGRADED)
+
+
+class ServiceApp:
+    """The HTTP and WebSocket face of one service. Answers 503 until the service is ready."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        title: str,
+        mode: str,
+        health: Callable[[], Health],
+        dependencies: Callable[[], Awaitable[Mapping[str, str | None]]],
+        metrics: Metrics,
+        ids: IdSource,
+        logger: Any,
+    ) -> None:
+        self._name, self._mode = name, mode.encode()
+        self._health, self._dependencies, self._metrics = health, dependencies, metrics
+        self._ids, self._logger = ids, logger
+        self._hot: Mapping[str, ASGIApp] = {}
+        self._title = title
+        self.api = self._new_api()
+
+    def _new_api(self) -> FastAPI:
+        api = FastAPI(
+            title=f"Candlewick {self._name}",
+            description=self._title,
+            version=__version__,
+            docs_url=None,
+            redoc_url=None,
+            openapi_url=None,
+            generate_unique_id_function=lambda route: route.name,
+        )
+        api.add_exception_handler(CandlewickError, self._known)
+        api.add_exception_handler(RequestValidationError, self._invalid)
+        api.add_exception_handler(HTTPException, self._http)
+        api.add_api_route(
+            "/health", self._get_health, tags=["health"], response_model=None, name=f"{self._name}_health"
+        )
+        api.add_api_route(
+            "/health/detailed",
+            self._get_detailed,
+            tags=["health"],
+            response_model=None,
+            name=f"{self._name}_health_detailed",
+        )
+        api.add_api_route(
+            "/health/dependencies",
+            self._get_dependencies,
+            tags=["health"],
+            response_model=None,
+            name=f"{self._name}_health_dependencies",
+        )
+        api.add_api_route(
+            "/metrics",
+            self._get_metrics,
+            tags=["health"],
+            response_class=Response,
+            response_model=None,
+            name=f"{self._name}_metrics",
+        )
+        return api
+
+    def mount(self, service: Any) -> None:
+        """Take over the router and hot paths of a service that has just been built."""
+        self.api = self._new_api()
+        self._hot = dict(getattr(service, "hot", {}))
+        router = getattr(service, "router", None)
+        if router is not None:
+            self.api.include_router(router)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self.api(scope, receive, send)  # type: ignore[arg-type]
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self._http_request(scope, receive, send)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._health().state not in _SERVING:
+            await receive()
+            await send({"type": "websocket.close", "code": 1013, "reason": f"{self._name} is not ready"})
+            return
+        await self.api(scope, receive, cast(Any, send))
+
+    async def _http_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope["headers"]
+        given = next((value for name, value in headers if name == _CORRELATION), b"")
+        correlation = given if 0 < len(given) <= 64 and given.isascii() and given.decode().isprintable() else b""
+        if not correlation:
+            correlation = self._ids.new().hex.encode()
+            scope["headers"] = [*headers, (_CORRELATION, correlation)]
+        started = time.perf_counter()
+        status = 500
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                out = [h for h in message.get("headers", ()) if h[0] != _CORRELATION]
+                out += [(_CORRELATION, correlation), (_MODE, self._mode)]
+                message["headers"] = out
+            await send(message)
+
+        path = scope["path"]
+        hot = next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
+        with correlated(correlation.decode()):
+            try:
+                if not path.startswith(("/health", "/metrics")) and self._health().state not in _SERVING:
+                    detail = f"service {self._name} is {self._health().state.value}"
+                    await problems.send(problems.plain(503, "SERVICE_NOT_READY", detail), answer)
+                elif hot is not None:
+                    await hot(scope, receive, answer)
+                else:
+                    await self.api(scope, receive, cast(Any, answer))
+            except CandlewickError as error:
+                await problems.send(problems.of(error), answer)
+            except Exception:
+                self._logger.exception("request failed", path=path)
+                await problems.send(
+                    problems.plain(500, "INTERNAL", "this request failed; the log has the reason"), answer
+                )
+            finally:
+                route = scope.get("route")
+                label = getattr(route, "path", None) or ("hot" if hot is not None else "other")
+                self._metrics.observe(
+                    "http_request_seconds", time.perf_counter() - started, self._name, label, str(status)
+                )
+
+    # -- errors ------------------------------------------------------------------------------------------------
+
+    async def _known(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, CandlewickError)
+        return _reply(problems.of(error))
+
+    async def _invalid(self, _: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return _reply(problems.plain(422, "BAD_REQUEST", f"{where}: {first['msg']}, was {first.get('input')!r}"[:500]))
+
+    async def _http(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 400: "BAD_REQUEST"}
+        detail = f"there is nothing at {request.url.path}" if error.status_code == 404 else str(error.detail)
+        reply = _reply(problems.plain(error.status_code, codes.get(error.status_code, "HTTP_ERROR"), detail))
+        reply.headers.update(error.headers or {})
+        return reply
+
+    # -- health ------------------------------------------------------------------------------------------------
+
+    async def _get_health(self) -> Response:
+        """Whether the service serves: 200 when ready or degraded, 503 otherwise."""
+        health = self._health()
+        return _json({"service": self._name, "status": health.state.value}, 200 if health.state in _SERVING else 503)
+
+    async def _get_detailed(self) -> Response:
+        """State, reason and the service's own facts."""
+        health = self._health()
+        body = {
+            "service": self._name,
+            "version": __version__,
+            "mode": self._mode.decode(),
+            "status": health.state.value,
+            "detail": health.detail,
+            "facts": health.facts,
+        }
+        return _json(body, 200 if health.state in _SERVING else 503)
+
+    async def _get_dependencies(self) -> Response:
+        """Each port the service stands on: ok, or what is wrong with it."""
+        found = await self._dependencies()
+        body = {name: {"ok": fault is None, "detail": fault} for name, fault in found.items()}
+        return _json({"service": self._name, "dependencies": body}, 200)
+
+    async def _get_metrics(self) -> Response:
+        """Prometheus text format."""
+        return Response(self._metrics.export(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _reply(problem: problems.Problem) -> Response:
+    return Response(msgspec.json.encode(problem), problem.status, media_type=problems.MEDIA_TYPE)
+
+
+def _json(body: Any, status: int) -> Response:
+    return Response(msgspec.json.encode(body), status, media_type="application/json")

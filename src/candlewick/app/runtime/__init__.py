@@ -1,0 +1,1 @@
+"""Starts services, feeds their handlers, relays their outboxes, restarts what fails."""

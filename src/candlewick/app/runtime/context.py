@@ -1,0 +1,148 @@
+"""The context of one running service: the ports its spec needs, and nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from candlewick.app.runtime.messaging import LogMessaging
+from candlewick.app.runtime.resources import Resources
+from candlewick.kernel.errors import Fatal
+from candlewick.kernel.lifecycle import ServiceSpec
+from candlewick.ports.cache import Cache
+from candlewick.ports.candles import CandleStore
+from candlewick.ports.database import Database
+from candlewick.ports.jobs import Jobs
+from candlewick.ports.log import EventLog
+from candlewick.ports.objects import Objects
+from candlewick.ports.runtime import ServiceClient
+from candlewick.ports.stream import StreamRuntime
+from candlewick.ports.venue import Venue
+
+
+class ServiceContext:
+    """ports.runtime.Context. ``opened`` closes what belongs to this service alone."""
+
+    def __init__(
+        self,
+        spec: ServiceSpec[Any],
+        settings: Any,
+        resources: Resources,
+        *,
+        member: str,
+        logger: Any,
+        upstreams: Callable[[str], Any],
+        clients: Callable[[str], ServiceClient],
+        on_failure: Callable[[str, BaseException], None],
+    ) -> None:
+        self._spec, self._resources = spec, resources
+        self.name, self.settings, self.logger = spec.name, settings, logger
+        self.clock, self.ids, self.metrics, self.mode = (
+            resources.clock,
+            resources.ids,
+            resources.metrics,
+            resources.mode,
+        )
+        self._upstreams, self._clients, self._on_failure = upstreams, clients, on_failure
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._owned: dict[str, Any] = {}
+        self._member = member
+        self.messaging: LogMessaging
+
+    async def open(self) -> None:
+        """Open the service's own stores and bring its schema to head."""
+        for port in sorted(self._spec.needs & {"database", "candles", "jobs", "stream"}):
+            self._owned[port] = await self._resources.own(port, self._spec.name, self._member)
+        database: Database | None = self._owned.get("database")
+        if database is not None and self._spec.schema is not None:
+            await database.migrate(self._spec.schema)
+        self.messaging = LogMessaging(
+            service=self.name,
+            member=self._member,
+            log=self._resources.log,
+            database=database,
+            clock=self.clock,
+            ids=self.ids,
+            metrics=self.metrics,
+            logger=self.logger,
+            background=self.background,
+        )
+        await self.messaging.open()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if hasattr(self, "messaging"):
+            await self.messaging.close()
+        for thing in reversed(self._owned.values()):
+            close = getattr(thing, "close", None) or thing.stop
+            await close()
+        self._owned.clear()
+
+    def _port(self, name: str) -> Any:
+        if name not in self._spec.needs:
+            raise Fatal(f"service {self.name} asked for the port {name!r}, which its spec does not need")
+        return self._owned[name] if name in self._owned else getattr(self._resources, name)
+
+    @property
+    def log(self) -> EventLog:
+        return self._resources.log
+
+    @property
+    def database(self) -> Database:
+        port: Database = self._port("database")
+        return port
+
+    @property
+    def candles(self) -> CandleStore:
+        port: CandleStore = self._port("candles")
+        return port
+
+    @property
+    def cache(self) -> Cache:
+        port: Cache = self._port("cache")
+        return port
+
+    @property
+    def objects(self) -> Objects:
+        port: Objects = self._port("objects")
+        return port
+
+    @property
+    def jobs(self) -> Jobs:
+        port: Jobs = self._port("jobs")
+        return port
+
+    @property
+    def stream(self) -> StreamRuntime:
+        port: StreamRuntime = self._port("stream")
+        return port
+
+    def venue(self, name: str) -> Venue:
+        return self._resources.venue(name)
+
+    def client(self, service: str) -> ServiceClient:
+        if service not in self._spec.calls:
+            raise Fatal(f"service {self.name} asked {service!r}, which its spec does not call")
+        return self._clients(service)
+
+    def upstream(self, service: str) -> Any:
+        return self._upstreams(service)
+
+    def background(self, name: str, work: Awaitable[None]) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[assignment]
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._finished(name, done))
+
+    def _finished(self, name: str, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_failure(name, error)
+
+    async def dependencies(self) -> Mapping[str, str | None]:
+        """Each opened port and what is wrong with it, None when well."""
+        found: dict[str, str | None] = {"log": await self._resources.log.check()}
+        for name, thing in self._owned.items():
+            if (check := getattr(thing, "check", None)) is not None:
+                found[name] = await check()
+        return found

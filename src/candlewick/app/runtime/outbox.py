@@ -1,0 +1,158 @@
+"""The outbox: facts written in the same transaction as the change they tell of, relayed to the log in order [14]."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from candlewick.contracts import codec, topics
+from candlewick.contracts.base import Envelope, Message
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.errors import Retryable
+from candlewick.kernel.hashing import partition_of
+from candlewick.kernel.ids import IdSource
+from candlewick.kernel.metrics import Metrics
+from candlewick.ports.database import Database, Row, Transaction, Value
+from candlewick.ports.log import EventLog, NewRecord, Producer, Record
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS outbox (
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, record_key TEXT NOT NULL, header BLOB NOT NULL, value BLOB,
+        ts_event BIGINT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS outbox_sequence (
+        topic TEXT NOT NULL, part INTEGER NOT NULL, sequence BIGINT NOT NULL, PRIMARY KEY (topic, part))""",
+)
+_BATCH = 500
+_IDLE_S = 0.5
+_RETRY_S = 0.2
+
+
+class Unit:
+    """A transaction of the service's database that can also speak."""
+
+    def __init__(self, outbox: "Outbox", tx: Transaction) -> None:
+        self._outbox, self._tx = outbox, tx
+        self._said: list[tuple[str, str, bytes | None, Envelope]] = []
+
+    async def execute(self, sql: str, params: Mapping[str, Value] = {}) -> int:
+        return await self._tx.execute(sql, params)
+
+    async def execute_many(self, sql: str, params: Sequence[Mapping[str, Value]]) -> None:
+        await self._tx.execute_many(sql, params)
+
+    async def fetch(self, sql: str, params: Mapping[str, Value] = {}) -> list[Row]:
+        return await self._tx.fetch(sql, params)
+
+    async def fetch_one(self, sql: str, params: Mapping[str, Value] = {}) -> Row | None:
+        return await self._tx.fetch_one(sql, params)
+
+    def emit(self, topic: str, message: Message, *, ts_event: int, cause: Envelope | None = None) -> None:
+        envelope = Envelope(
+            id=self._outbox.ids.new(),
+            type=type(message).__name__,
+            ts_event=ts_event,
+            ts_recv=self._outbox.clock.now_ns(),
+            key=message.key,
+            producer=self._outbox.service,
+            schema_version=message.VERSION,
+            correlation_id=(cause.correlation_id or cause.id) if cause else None,
+            causation_id=cause.id if cause else None,
+        )
+        self._said.append((topic, message.key, codec.encode(message), envelope))
+
+    def emit_raw(self, topic: str, record: Record, *, code: str, detail: str) -> None:
+        """The same bytes under another topic; the reason stands in the producer field of the header."""
+        header = codec.dead_letter_header(record.header, code=code, detail=detail)
+        self._said.append((topic, record.key, record.value, header))
+
+    async def write(self) -> None:
+        """Put what was said into the outbox, each partition's sequence without a hole."""
+        for topic, key, value, envelope in self._said:
+            base = topics.BY_NAME.get(topic)
+            part = partition_of(key, base.partitions) if base else 0
+            await self._tx.execute(
+                "INSERT INTO outbox_sequence (topic, part, sequence) VALUES (:topic, :part, 1) "
+                "ON CONFLICT (topic, part) DO UPDATE SET sequence = outbox_sequence.sequence + 1",
+                {"topic": topic, "part": part},
+            )
+            row = await self._tx.fetch_one(
+                "SELECT sequence FROM outbox_sequence WHERE topic = :topic AND part = :part",
+                {"topic": topic, "part": part},
+            )
+            assert row is not None
+            header = codec.encode_envelope(codec.with_sequence(envelope, int(row[0])))
+            await self._tx.execute(
+                "INSERT INTO outbox (topic, record_key, header, value, ts_event) "
+                "VALUES (:topic, :key, :header, :value, :ts_event)",
+                {"topic": topic, "key": key, "header": header, "value": value, "ts_event": envelope.ts_event},
+            )
+        self._said.clear()
+
+
+class Outbox:
+    """A service's outbox tables and the relay that empties them: single, in order, fenced by its transactional id."""
+
+    def __init__(
+        self,
+        *,
+        service: str,
+        log: EventLog,
+        database: Database,
+        clock: Clock,
+        ids: IdSource,
+        metrics: Metrics,
+        logger: Any,
+    ) -> None:
+        self.service, self.clock, self.ids = service, clock, ids
+        self._log, self._database, self._metrics, self._logger = log, database, metrics, logger
+        self._woken = asyncio.Event()
+        self._producer: Producer | None = None
+
+    async def open(self) -> None:
+        async with self._database.transaction() as tx:
+            for statement in _TABLES:
+                await tx.execute(statement)
+        self._producer = await self._log.producer(self.service, transactional_id=f"{self.service}.relay")
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            await self._producer.close()
+
+    def unit(self, tx: Transaction) -> Unit:
+        return Unit(self, tx)
+
+    def wake(self) -> None:
+        """Something may have been written."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Relay until cancelled. Raises Fenced when another relay of this service has taken over."""
+        while True:
+            self._woken.clear()
+            try:
+                moved = await self._relay()
+            except Retryable as error:
+                self._logger.warning("relay waits", code=error.code, detail=error.detail)
+                await self.clock.sleep(_RETRY_S)
+                continue
+            if moved < _BATCH:
+                try:
+                    await asyncio.wait_for(self._woken.wait(), _IDLE_S)
+                except TimeoutError:
+                    continue
+
+    async def _relay(self) -> int:
+        """Send the oldest rows, then forget them. A crash between the two sends them again; consumers drop those."""
+        assert self._producer is not None
+        async with self._database.reading() as tx:
+            rows = await tx.fetch(
+                f"SELECT id, topic, record_key, value, header, ts_event FROM outbox ORDER BY id LIMIT {_BATCH}"
+            )
+        if not rows:
+            return 0
+        async with self._producer.transaction() as out:
+            out.send([NewRecord(topic, key, value, header, ts) for _, topic, key, value, header, ts in rows])
+        async with self._database.transaction() as tx:
+            await tx.execute("DELETE FROM outbox WHERE id <= :last", {"last": rows[-1][0]})
+        for topic in {row[1] for row in rows}:
+            self._metrics.count("events_produced_total", sum(r[1] == topic for r in rows), self.service, topic)
+        return len(rows)

@@ -1,0 +1,33 @@
+"""What one process opens once and its services share."""
+
+from typing import Any, Protocol
+
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.ids import IdSource
+from candlewick.kernel.metrics import Metrics
+from candlewick.ports.cache import Cache
+from candlewick.ports.log import EventLog
+from candlewick.ports.objects import Objects
+from candlewick.ports.venue import Venue
+
+
+class Resources(Protocol):
+    """A profile, opened. ``own`` opens a port that belongs to one service alone."""
+
+    clock: Clock
+    ids: IdSource
+    metrics: Metrics
+    log: EventLog
+    cache: Cache
+    objects: Objects
+    mode: str
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def own(self, port: str, service: str, member: str) -> Any:
+        """An opened Database, CandleStore, Jobs or (not started) StreamRuntime of one service."""
+        ...
+
+    def venue(self, name: str) -> Venue: ...
