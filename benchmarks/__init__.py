@@ -1,0 +1,1 @@
+"""Benchmarks: one module per question in a folder per suite, run by ``./dev bench SUITE``."""

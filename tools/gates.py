@@ -1,0 +1,180 @@
+"""The two gates: ``check`` (fast, before every commit) and ``test`` (everything, as the pipeline runs it).
+
+A gate is a list of steps. Steps of one stage run side by side on two lanes; stages follow one another, so that what
+measures time or kills processes has the machine to itself. Every command is printed, every step's output is kept in
+.dev/log, and the last line adds up all tests in the form ``N passed, N failed, N skipped``.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / ".dev/log"
+REPORTS = ROOT / ".dev/reports"
+PY = sys.executable
+NO_TESTS = 5  # pytest's exit status when it selected none
+SLOW = "e2e or kill or wheel or slow or serial"
+
+
+@dataclass
+class Step:
+    """One command of a gate. ``report`` is the JUnit file its tests are counted from, if it runs tests."""
+
+    name: str
+    command: list[str]
+    report: Path | None = None
+    cwd: Path = ROOT
+    seconds: float = 0.0
+    status: int = 0
+    output: str = ""
+    counts: tuple[int, int, int] = (0, 0, 0)
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        if self.status and not (self.report and self.status == NO_TESTS):
+            return "FAILED"
+        return "none here yet" if self.report and self.status == NO_TESTS else "ok"
+
+
+def pytest_step(name: str, *paths: str, mark: str, workers: int, extra: tuple[str, ...] = ()) -> Step:
+    """Tests of some folders under a marker expression; folders that are not there yet are left out."""
+    here = [path for path in paths if (ROOT / path).exists()]
+    report = REPORTS / f"{re.sub('[^a-z0-9]+', '-', name)}.xml"
+    command = [PY, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", *extra]
+    if workers > 1:
+        command += ["-n", str(workers), "--dist", "worksteal"]
+    return Step(name, [*command, *(here or ["--collect-only", "--ignore=tests"])], report)
+
+
+def count(step: Step) -> tuple[int, int, int]:
+    """Passed, failed and skipped tests of a finished step; strict expected failures count as passed laws of a suite."""
+    passed = failed = skipped = 0
+    if step.report and step.report.is_file():
+        for suite in ElementTree.parse(step.report).getroot().iter("testsuite"):
+            total, bad = int(suite.get("tests", 0)), int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            gone = int(suite.get("skipped", 0))
+            passed, failed, skipped = passed + total - bad - gone, failed + bad, skipped + gone
+    for line in re.findall(r"^\s*Tests\s+(.*)\(\d+\)$", re.sub(r"\x1b\[[0-9;]*m", "", step.output), re.MULTILINE):
+        found = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", line)}
+        passed += found.get("passed", 0)
+        failed += found.get("failed", 0)
+        skipped += found.get("skipped", 0)
+    if step.verdict == "FAILED" and not failed:
+        failed = 1
+    return passed, failed, skipped
+
+
+def run(step: Step) -> Step:
+    """Run one step to its end and keep what it printed."""
+    begin = time.perf_counter()
+    if step.report:
+        step.report.unlink(missing_ok=True)
+    done = subprocess.run(
+        step.command,
+        cwd=step.cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, **step.env},
+        check=False,
+    )
+    step.status, step.output, step.seconds = done.returncode, done.stdout, time.perf_counter() - begin
+    step.counts = count(step)
+    (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
+    print(f"{step.seconds:6.1f} s  {step.name}: {step.verdict}", flush=True)
+    return step
+
+
+def shown(step: Step) -> str:
+    words = ["python" if word == PY else word.replace(f"{ROOT}/", "") for word in step.command]
+    return " ".join(f"'{word}'" if " " in word else word for word in words)
+
+
+def static_steps() -> list[Step]:
+    return [
+        Step("types", [PY, "-m", "mypy"]),
+        Step("format", [PY, "-m", "ruff", "format", "--check", "."]),
+        Step("lint", [PY, "-m", "ruff", "check", "--output-format=concise", "."]),
+        Step("borders", [str(Path(PY).parent / "lint-imports"), "--no-logo"]),
+    ]
+
+
+def web_ready() -> bool:
+    return (ROOT / "web/node_modules/.stamp").is_file() and shutil.which("npm") is not None
+
+
+def check() -> list[list[Step]]:
+    fast = pytest_step(
+        "fast tests", "tests/unit", "tests/contract", "tests/architecture", "tests/conformance",
+        mark=f"not ({SLOW})", workers=2,
+    )  # fmt: skip
+    steps = [fast, *static_steps()]
+    if web_ready():
+        web = ROOT / "web"
+        steps += [
+            Step(f"web {name}", ["npm", "run", "--silent", name], cwd=web) for name in ("lint", "types", "borders")
+        ]
+    return [steps]
+
+
+def test() -> list[list[Step]]:
+    tests = ("architecture", "unit", "contract", "conformance", "property", "simulation", "integration")
+    folders = tuple(f"tests/{name}" for name in tests)
+    stages = [
+        static_steps(),
+        [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial)", workers=2)],
+        [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
+        [pytest_step("kills", "tests", mark="kill", workers=2)],
+        [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
+        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=1)],
+    ]
+    if web_ready():
+        stages.append([Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")])
+    return stages
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="./dev", description=__doc__)
+    parser.add_argument("gate", choices=("check", "test"))
+    parser.add_argument("--only", help="steps whose name holds this text")
+    args = parser.parse_args()
+    stages = check() if args.gate == "check" else test()
+    if args.only:
+        stages = [kept for stage in stages if (kept := [step for step in stage if args.only in step.name])]
+    for folder in (LOGS, REPORTS):
+        folder.mkdir(parents=True, exist_ok=True)
+    begin = time.perf_counter()
+    steps: list[Step] = []
+    with ThreadPoolExecutor(2) as lanes:
+        for stage in stages:
+            for step in stage:
+                print(f"+ {shown(step)}", flush=True)
+            steps += lanes.map(run, stage)
+    failed = [step for step in steps if step.verdict == "FAILED"]
+    for step in failed:
+        print(f"\n=== {step.name}: {shown(step)}\n{step.output.rstrip()}")
+    print(f"\n{'step':<30}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
+    for step in steps:
+        columns = "".join(f"{n or '':>8}" for n in step.counts)
+        print(f"{step.name:<30}{step.seconds:>8.1f}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip())
+    print(f"{'in all':<30}{time.perf_counter() - begin:>8.1f}")
+    if failed:
+        print(f"Failed: {', '.join(step.name for step in failed)}. Full output is in .dev/log.")
+    totals = [sum(step.counts[i] for step in steps) for i in range(3)]
+    print(f"{totals[0]} passed, {totals[1]} failed, {totals[2]} skipped")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""Resolve pyproject.toml into requirements/*.txt: every version and hash, no address of any registry.
+
+``python tools/lock.py`` keeps what is locked where it still fits; ``--upgrade`` takes the newest of everything.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UV_PIN = "uv==0.13.8"
+COMMON = ("--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet")
+COMMAND = "./dev gen --lock"
+
+
+def main() -> int:
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv is None:
+        print("uv is not here; run this as ./dev gen --lock", file=sys.stderr)
+        return 1
+    upgrade = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
+
+    def compile_(*args: str, text: str | None = None) -> None:
+        command = [uv, "pip", "compile", *args, *COMMON, *upgrade, "--custom-compile-command", COMMAND]
+        print("+", " ".join(command), flush=True)
+        subprocess.run(command, cwd=ROOT, check=True, input=text, text=True, stdout=subprocess.DEVNULL)
+
+    dev = "requirements/dev.txt"
+    compile_("pyproject.toml", "--extra", "otel", "--group", "dev", "-o", dev)
+    compile_("pyproject.toml", "--extra", "otel", "-c", dev, "-o", "requirements/run.txt")
+    compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
+    compile_("-", "-o", "requirements/uv.txt", text=UV_PIN + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
