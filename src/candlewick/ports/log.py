@@ -31,7 +31,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from candlewick.kernel.errors import Rejected, Retryable
+from candlewick.kernel.errors import Corrupt, Rejected, Retryable
 
 Start = Literal["committed", "oldest", "newest"]
 
@@ -52,6 +52,18 @@ class MixedKeys(Rejected):
     """One message holds one key [9]."""
 
     code = "MIXED_KEYS"
+
+
+class LogCorrupt(Corrupt):
+    """A stored record cannot be trusted. ``poll`` raises it once per place and reads on behind it at the next call."""
+
+    code = "LOG_CORRUPT"
+
+
+class NotShared(Rejected):
+    """A broadcast consumer has no group whose positions could be committed."""
+
+    code = "NOT_SHARED"
 
 
 class Position(msgspec.Struct, frozen=True, order=True):

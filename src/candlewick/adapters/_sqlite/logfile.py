@@ -1,0 +1,420 @@
+"""The log's file: one writer thread with group commit, readers beside it, wake-ups across processes. Synchronous.
+
+How to use it (the asyncio port in ``adapters.log.sqlite`` and the stream runtime do):
+
+    log = LogFile(data_dir, clock); log.open()
+    request = WriteRequest(
+        appends=[(log.number("normalized.ohlcv", key), key, header, value), ...],
+        positions=[Positions("stream", {partition_number: offset_done, ...})],
+        statements=[("INSERT INTO stream_state ... ON CONFLICT ...", rows)],
+    )
+    written = log.write(request)            # all or nothing; blocks until committed
+    future = log.submit(request)            # the same, a concurrent.futures.Future; blocks only over the byte bound
+
+    cursor = Cursor(log.committed("stream", partition_numbers))
+    connection = log.connect()              # a read connection, for one thread at a time
+    seen = log.news()                       # before reading, so that no commit is slept through
+    rows = cursor.read(connection, 500, 4 << 20)
+    if not rows:
+        log.wait(seen, 0.5)                 # until something was committed behind ``seen``, by any process
+
+Partition numbers stand for (topic, partition) inside one file: ``numbers``, ``number``, ``place``. Offsets are row ids:
+one rising sequence for all partitions, so rows come in commit order; ``position_of`` gives the port's (epoch, offset).
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+from candlewick.adapters._sqlite import schema
+from candlewick.adapters._sqlite.faults import translated
+from candlewick.adapters._sqlite.presence import Presence
+from candlewick.adapters._sqlite.reader import Cursor, Row, size_of
+from candlewick.adapters._sqlite.wake import WakeCell
+from candlewick.adapters._sqlite.writer import Append, Positions, Step, WriteRequest, Written, write
+from candlewick.contracts.topics import CATALOGUE, Topic, UnknownTopic, dead_letters
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.hashing import partition_of
+from candlewick.ports.log import LogUnavailable, Position, RecordTooLarge
+
+__all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "WriteRequest", "Written", "position_of"]
+
+_GROUP_REQUESTS = 1024
+_KNOWN_KEYS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class LogOptions:
+    """``durable``: every commit is synced (3 to 12 times slower); without, a power loss may take the last commits (a
+    killed process never does). ``retention_s`` and ``retention_bytes`` bound what is kept of all topics together; a
+    topic's own retention counts where it is shorter. ``max_pages`` bounds the file (4 kB pages)."""
+
+    durable: bool = False
+    queue_bytes: int = 32 << 20
+    group_bytes: int = 4 << 20
+    record_bytes: int = 16 << 20
+    retention_s: float = 86_400.0
+    retention_bytes: int = 2 << 30
+    lease_s: float = 3.0
+    poll_within_s: float = 60.0
+    busy_s: float = 5.0
+    max_pages: int | None = None
+
+
+def position_of(offset: int) -> Position:
+    """The port's position of an offset of this file."""
+    return Position(schema.epoch_of(offset), offset)
+
+
+class SimulatedCrash(BaseException):
+    """Raised by an ``on_step`` of a test: the writer stops on the spot, as if the process had been killed."""
+
+
+class LogFile:
+    """One log in one folder, opened by one process. Every method may be called from any thread."""
+
+    def __init__(
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        topics: Sequence[Topic] = CATALOGUE,
+        options: LogOptions | None = None,
+        on_step: Step | None = None,
+    ) -> None:
+        """``on_step`` is called inside the writer at each named step of a commit: taken, begun, appending, committing,
+        committed, told. For fault injection and tracing."""
+        self.directory = directory
+        self.path = directory / "log.db"
+        self.clock = clock
+        self.topics = tuple(topics)
+        self.options = options or LogOptions()
+        self._step: Step = on_step or (lambda _: None)
+        self._cond = threading.Condition()
+        self._queue: deque[tuple[WriteRequest, Future[Written]]] = deque()
+        self._queued_bytes = 0
+        self._state = "new"
+        self._news = threading.Condition()
+        self._txn = 0
+        self._heard = 0
+        self._watchers: list[Callable[[], None]] = []
+        self._key_cache: dict[str, dict[str, int]] = {}
+        self._threads: list[threading.Thread] = []
+        self.last_fault: CandlewickError | None = None
+
+    # -- life -------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Open or make the file; a stop that was not clean begins a new epoch.
+
+        Raises LogCorrupt, Conflict (another format or partition count), LogUnavailable, StorageFull.
+        """
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._presence = Presence(self.directory, self.options.busy_s)
+            self._cell = WakeCell(self.directory / "log.wake")
+        except OSError as error:
+            raise LogUnavailable(
+                f"the folder for the log cannot be used: {error.strerror}, was {str(self.directory)!r}",
+                hint="Give another --data-dir or mend its permissions",
+            ) from error
+        try:
+            self._writer = schema.open_writer(
+                self.path,
+                self._presence,
+                self.topics,
+                durable=self.options.durable,
+                max_pages=self.options.max_pages,
+            )
+        except BaseException:
+            self._presence.leave()
+            raise
+        self._writer.execute("PRAGMA busy_timeout=0")
+        found = self._writer.execute("SELECT topic, name, partitions FROM topic").fetchall()
+        self._topic_numbers = {name: (number << schema.PARTITION_BITS, count) for number, name, count in found}
+        self._topic_names = {number: name for number, name, _ in found}
+        self._txn = int(self._writer.execute("SELECT txn FROM head").fetchone()[0])
+        self._state = "open"
+        for name, run in (("log-writer", self._write_on), ("log-wake", self._watch)):
+            thread = threading.Thread(target=run, name=name, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def close(self) -> None:
+        """Commit what was accepted, then let go. Idempotent."""
+        self._stop("closing")
+
+    def abandon(self) -> None:
+        """Stop as a killed process would: what waits is lost, nothing is marked clean. For tests."""
+        self._stop("abandoned")
+
+    def _stop(self, state: str) -> None:
+        with self._cond:
+            if self._state in {"closed", "new"}:
+                return
+            if self._state == "open":
+                self._state = state
+            state = self._state
+            self._cond.notify_all()
+        with self._news:
+            self._news.notify_all()
+        self._cell.store(self._cell.value() + 1)
+        for thread in self._threads:
+            thread.join()
+        self._state = "closed"
+        self._fail_queue()
+        if state == "closing":
+            schema.close_writer(self._writer, self._presence)
+        else:
+            self._writer.close()
+            self._presence.leave()
+        self._cell.close()
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def numbers(self, topic: str) -> range:
+        """The partition numbers of a topic, partition 0 first. Raises UnknownTopic."""
+        try:
+            base, count = self._topic_numbers[topic]
+        except KeyError:
+            raise UnknownTopic(f"topic must be in the catalogue, was {topic!r}") from None
+        return range(base, base + count)
+
+    def number(self, topic: str, key: str) -> int:
+        """The partition number of a key. Raises UnknownTopic."""
+        known = self._key_cache.get(topic)
+        if known is None:
+            known = self._key_cache.setdefault(topic, {})
+        found = known.get(key)
+        if found is None:
+            logs = self.numbers(topic)
+            found = logs[partition_of(key, len(logs))]
+            if len(known) > _KNOWN_KEYS:
+                known.clear()
+            known[key] = found
+        return found
+
+    def partition_number(self, topic: str, partition: int) -> int:
+        """The number of one partition. Raises UnknownTopic."""
+        logs = self.numbers(topic)
+        if not 0 <= partition < len(logs):
+            raise UnknownTopic(f"topic {topic} has {len(logs)} partitions, was {partition!r}")
+        return logs[partition]
+
+    def place(self, number: int) -> tuple[str, int]:
+        """(topic, partition) of a partition number."""
+        return self._topic_names[number >> schema.PARTITION_BITS], number & (schema.MAX_PARTITIONS - 1)
+
+    def topic_of(self, name: str) -> Topic | None:
+        """The declaration of a topic, or of the topic whose dead letters ``name`` are."""
+        return next((topic for topic in self.topics if name in (topic.name, dead_letters(topic.name))), None)
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def check_size(self, key: str, header: bytes, value: bytes | None) -> None:
+        """Raises RecordTooLarge."""
+        size = size_of(key, header, value)
+        if size > self.options.record_bytes:
+            raise RecordTooLarge(f"a record must be at most {self.options.record_bytes} bytes, was {size!r}")
+
+    def submit(self, request: WriteRequest, *, block: bool = True) -> "Future[Written]":
+        """Queue a request; the future ends when it is committed or refused.
+
+        Over the queue's bound of bytes it waits, or with ``block`` False raises LogUnavailable at once. Requests of one
+        thread are committed in the order submitted. Future's errors: Fenced, StorageFull, LogCorrupt, LogUnavailable
+        (nothing of the request was kept), and what the request's own statements raised.
+        """
+        for _, key, header, value in request.appends:
+            self.check_size(key, header, value)
+        future: Future[Written] = Future()
+        with self._cond:
+            while self._state == "open" and self._queued_bytes and not self._fits(request):
+                if not block:
+                    raise LogUnavailable("the log's queue is full")
+                self._cond.wait()
+            if self._state != "open":
+                raise LogUnavailable("the log is closed")
+            self._queue.append((request, future))
+            self._queued_bytes += request.bytes
+            self._cond.notify_all()
+        return future
+
+    def write(self, request: WriteRequest) -> Written:
+        """``submit`` and wait."""
+        return self.submit(request).result()
+
+    def queued_bytes(self) -> int:
+        """Bytes accepted and not yet committed."""
+        return self._queued_bytes
+
+    def has_room(self, request: WriteRequest) -> bool:
+        """Whether ``submit`` would not wait now."""
+        return not self._queued_bytes or self._fits(request)
+
+    def _fits(self, request: WriteRequest) -> bool:
+        return self._queued_bytes + request.bytes <= self.options.queue_bytes
+
+    def _write_on(self) -> None:
+        try:
+            while True:
+                group = self._next_group()
+                if group is None:
+                    return
+                self._step("taken")
+                self._commit(group)
+        except SimulatedCrash:
+            with self._cond:
+                self._state = "abandoned"
+                self._cond.notify_all()
+            self._fail_queue()
+
+    def _next_group(self) -> list[tuple[WriteRequest, "Future[Written]"]] | None:
+        with self._cond:
+            while not self._queue and self._state == "open":
+                self._cond.wait()
+            if self._state == "abandoned" or not self._queue:
+                return None
+            group = [self._queue.popleft()]
+            size = group[0][0].bytes
+            while self._queue and len(group) < _GROUP_REQUESTS and size < self.options.group_bytes:
+                group.append(self._queue.popleft())
+                size += group[-1][0].bytes
+            return group
+
+    def _commit(self, group: list[tuple[WriteRequest, "Future[Written]"]]) -> None:
+        results: Sequence[Written | Exception]
+        try:
+            results = self._write([request for request, _ in group])
+            self.last_fault = None
+        except sqlite3.Error as error:
+            if len(group) > 1 and isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
+                self._one_by_one(group)
+                return
+            fault = translated(error, "writing to it")
+            self.last_fault = fault
+            results = [_again(fault, error) for _ in group]
+        except Exception as error:
+            if len(group) > 1:
+                self._one_by_one(group)
+                return
+            results = [error]
+        self._tell(group, results)
+
+    def _one_by_one(self, group: list[tuple[WriteRequest, "Future[Written]"]]) -> None:
+        """A request's own statements failed: nobody else's are to pay for it."""
+        for entry in group:
+            self._commit([entry])
+
+    def _write(self, requests: Sequence[WriteRequest]) -> Sequence[Written | Exception]:
+        deadline = self.clock.monotonic_ns() + int(self.options.busy_s * 1e9)
+        pause = 0.0002
+        while True:
+            try:
+                return write(self._writer, requests, self.clock.now_ns(), self._step)
+            except sqlite3.OperationalError as error:
+                # SQLite's own busy handler sleeps 1 to 100 ms; another process holds the lock for about one.
+                if (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF != 5 or self.clock.monotonic_ns() > deadline:
+                    raise
+            threading.Event().wait(pause)
+            pause = min(pause * 1.5, 0.002)
+
+    def _tell(
+        self, group: list[tuple[WriteRequest, "Future[Written]"]], results: Sequence[Written | Exception]
+    ) -> None:
+        txn = max([result.txn for result in results if isinstance(result, Written)], default=0)
+        with self._cond:
+            self._queued_bytes -= sum([request.bytes for request, _ in group])
+            self._cond.notify_all()
+        if txn:
+            self._cell.store(txn)
+        for (_, future), result in zip(group, results, strict=True):
+            if not future.set_running_or_notify_cancel():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        if txn:
+            self._announce(txn)
+        self._step("told")
+
+    def _fail_queue(self) -> None:
+        with self._cond:
+            left = [future for _, future in self._queue]
+            self._queue.clear()
+            self._queued_bytes = 0
+        for future in left:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(LogUnavailable("the log was closed before this was written"))
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def connect(self) -> sqlite3.Connection:
+        """A new read connection; the caller closes it before the log."""
+        return schema.connect(self.path, writer=False)
+
+    def committed(self, group: str, numbers: Sequence[int]) -> dict[int, int]:
+        """Partition number -> offset the group has done, 0 where it never committed."""
+        with contextlib.closing(self.connect()) as connection:
+            return self.committed_in(connection, group, numbers)
+
+    @staticmethod
+    def committed_in(connection: sqlite3.Connection, group: str, numbers: Sequence[int]) -> dict[int, int]:
+        """``committed`` on a connection the caller has."""
+        try:
+            found: Mapping[int, int] = dict(
+                connection.execute("SELECT log, id FROM group_position WHERE grp = ?", (group,)).fetchall()
+            )
+        except sqlite3.Error as error:
+            raise translated(error, "reading positions") from error
+        return {number: found.get(number, 0) for number in numbers}
+
+    # -- news -------------------------------------------------------------------------------------------------------
+
+    def news(self) -> int:
+        """A number that rises at least once behind every commit of any process; for ``wait``."""
+        return self._heard
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Sleep until ``news`` is no longer ``seen``, at most ``timeout_s``. Ends early when the log closes."""
+        with self._news:
+            self._news.wait_for(lambda: self._heard != seen or self._state != "open", timeout_s)
+            return self._heard
+
+    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+        """Call ``told`` from a thread of the log after commits of any process; the result ends that."""
+        self._watchers = [*self._watchers, told]
+
+        def stop() -> None:
+            self._watchers = [watcher for watcher in self._watchers if watcher is not told]
+
+        return stop
+
+    def _announce(self, txn: int) -> None:
+        with self._news:
+            self._txn = txn
+            self._heard += 1
+            self._news.notify_all()
+        for told in self._watchers:
+            told()
+
+    def _watch(self) -> None:
+        seen = self._cell.value()
+        while self._state == "open":
+            # The time-out is for a process that was killed between its commit and its wake-up call.
+            value = self._cell.wait(seen, 0.5)
+            if self._state == "open" and value != self._txn & 0xFFFFFFFF:
+                self._announce(value)
+            seen = value
+
+
+def _again(fault: CandlewickError, cause: Exception) -> CandlewickError:
+    copy = type(fault)(fault.detail, hint=fault.hint)
+    copy.__cause__ = cause
+    return copy

@@ -1,0 +1,265 @@
+"""Reading: rows of some partitions in commit order, on behind a place, past what is damaged."""
+
+import sqlite3
+import zlib
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from candlewick.adapters._sqlite.faults import translated
+from candlewick.ports.log import LogCorrupt
+
+# Below this distance to the end a scan by row id, skipping other topics' rows, beats one seek per partition.
+_NEAR = 4096
+_COLUMNS = "id, log, ts_append, key, crc, header, value"
+_OVERHEAD = 48
+
+
+class Row(msgspec.Struct, frozen=True, gc=False):
+    """One record as the file has it. ``log`` is the partition's number in this file (``LogFile.place`` names it)."""
+
+    offset: int
+    log: int
+    ts_append: int
+    key: str
+    header: bytes
+    value: bytes | None
+
+    @property
+    def size(self) -> int:
+        """Bytes this row counts for in bounds and retention."""
+        return size_of(self.key, self.header, self.value)
+
+
+def size_of(key: str, header: bytes, value: bytes | None) -> int:
+    """Bytes a record counts for: its content and a flat 48 for the row."""
+    return len(key) + len(header) + (len(value) if value is not None else 0) + _OVERHEAD
+
+
+def checksum(offset: int, log: int, key: str, header: bytes, value: bytes | None) -> int:
+    """CRC-32 of the content, turned by place, so that a row that surfaces elsewhere does not pass either."""
+    crc = zlib.crc32(header, zlib.crc32(key.encode()))
+    crc = zlib.crc32(value, crc) if value is not None else ~crc
+    return (crc ^ (offset * 2654435761) ^ (log * 40503)) & 0xFFFFFFFF
+
+
+def _ranges(logs: Iterable[int]) -> str:
+    parts: list[list[int]] = []
+    for log in sorted(logs):
+        if parts and parts[-1][1] + 1 == log:
+            parts[-1][1] = log
+        else:
+            parts.append([log, log])
+    return " OR ".join([f"log BETWEEN {a} AND {b}" for a, b in parts]) or "0"
+
+
+class Cursor:
+    """A reading place in some partitions: rows come in commit order over all, each partition from its own place.
+
+    Holds no connection: ``read`` takes one, so that a cursor may wander between threads (not two at once). A damaged
+    row is raised as LogCorrupt once, after the rows before it were given; the next read goes on behind it.
+    """
+
+    def __init__(self, places: Mapping[int, int]) -> None:
+        """``places``: partition number -> offset to read on behind (0: from the oldest)."""
+        self._window = _NEAR
+        self._broken: LogCorrupt | None = None
+        self._index_broken = False
+        self._pending: list[int] = []
+        self._frontier = 0
+        self._set(dict(places))
+
+    def places(self) -> dict[int, int]:
+        """Per partition the offset of the last row given (or where it was told to begin)."""
+        return dict(self._after)
+
+    def place(self, log: int) -> int:
+        """The offset that reading of one partition goes on behind."""
+        return self._after[log]
+
+    def move(self, places: Mapping[int, int]) -> None:
+        """Read these partitions on behind other places; partitions not held so far are added."""
+        self._set({**{log: max(at, self._frontier) for log, at in self._after.items()}, **places})
+
+    def drop(self, logs: Iterable[int]) -> None:
+        """Read these partitions no more."""
+        gone = set(logs)
+        self._set({log: max(at, self._frontier) for log, at in self._after.items() if log not in gone})
+
+    def _set(self, after: dict[int, int]) -> None:
+        # Everything up to the frontier has been looked at; a partition that goes back takes it along.
+        self._after = after
+        self._frontier = min(after.values(), default=0)
+        self._pending.clear()
+        self._sql = _ranges(after)
+
+    def read(self, connection: sqlite3.Connection, max_records: int, max_bytes: int) -> list[Row]:
+        """The next rows, none when there are none now. At least one when there is one, whatever ``max_bytes``.
+
+        Raises LogCorrupt for a damaged place (then goes on behind it), LogUnavailable.
+        """
+        rows: list[Row] = []
+        if max_records > 0 and self._broken is None:
+            try:
+                (end,) = connection.execute("SELECT max(id) FROM record").fetchone()
+                while not rows and self._broken is None and end is not None and self._frontier < end:
+                    self._read(connection, max_records, max_bytes, end, rows)
+            except sqlite3.Error as error:
+                fault = translated(error, "reading it")
+                if not isinstance(fault, LogCorrupt):
+                    raise fault from error
+                self._broken = fault
+                self._pending.clear()
+                self._frontier = next_readable(connection, self._frontier) - 1
+        if not rows and self._broken is not None:
+            broken, self._broken = self._broken, None
+            raise broken
+        return rows
+
+    def _read(
+        self, connection: sqlite3.Connection, max_records: int, max_bytes: int, end: int, rows: list[Row]
+    ) -> None:
+        if not self._pending and (end - self._frontier <= _NEAR or self._index_broken):
+            high = min(end, self._frontier + _NEAR)
+            found = connection.execute(
+                f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id > ? AND id <= ? AND ({self._sql}) ORDER BY id",
+                (self._frontier, high),
+            )
+            if self._take(found, max_records, max_bytes, rows):
+                self._frontier = high
+            return
+        if not self._pending:
+            try:
+                self._gather(connection, max_records, end)
+            except sqlite3.Error as error:
+                fault = translated(error, "reading its index")
+                if not isinstance(fault, LogCorrupt):
+                    raise
+                self._index_broken, self._broken = True, fault
+                return
+        ids = self._pending[:max_records]
+        if not ids:
+            return
+        if ids[-1] - ids[0] < 3 * len(ids):
+            found = connection.execute(
+                f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id >= ? AND id <= ? AND ({self._sql}) ORDER BY id",
+                (ids[0], ids[-1]),
+            )
+        else:
+            found = connection.execute(
+                f"SELECT {_COLUMNS} FROM record WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+                (msgspec.json.encode(ids).decode(),),
+            )
+        if self._take(found, max_records, max_bytes, rows):
+            self._frontier = max(self._frontier, ids[-1])
+        del self._pending[: bisect_left(self._pending, self._frontier + 1)]
+
+    def _take(self, found: sqlite3.Cursor, max_records: int, max_bytes: int, rows: list[Row]) -> bool:
+        """Whether ``found`` was used up; else the frontier stands at the last row taken."""
+        after, used = self._after, 0
+        try:
+            for offset, log, ts_append, key, crc, header, value in found:
+                if offset <= after[log]:
+                    continue
+                size = size_of(key, header, value)
+                if rows and (len(rows) >= max_records or used + size > max_bytes):
+                    return False
+                self._frontier = offset
+                after[log] = offset
+                if checksum(offset, log, key, header, value) != crc:
+                    self._broken = LogCorrupt(f"record {offset} of partition number {log} does not match its checksum")
+                    return False
+                rows.append(Row(offset, log, ts_append, key, header, value))
+                used += size
+        finally:
+            found.close()
+        return True
+
+    def _gather(self, connection: sqlite3.Connection, wanted: int, end: int) -> None:
+        """Fill ``_pending`` with the next row ids by the partitions' index."""
+        while not self._pending and self._frontier < end:
+            high = min(end, self._frontier + self._window)
+            ids: list[int] = []
+            for log, at in self._after.items():
+                low = max(at, self._frontier)
+                if low < high:
+                    ids += [
+                        row[0]
+                        for row in connection.execute(
+                            "SELECT id FROM record INDEXED BY record_of_log WHERE log = ? AND id > ? AND id <= ?",
+                            (log, low, high),
+                        )
+                    ]
+            ids.sort()
+            self._pending = ids
+            if len(ids) > 8 * wanted:
+                self._window = max(_NEAR, self._window // 2)
+            elif len(ids) < 2 * wanted:
+                self._window = min(self._window * 4, 1 << 40)
+            if not ids:
+                self._frontier = high
+
+
+def next_readable(connection: sqlite3.Connection, after: int) -> int:
+    """The first row id that can be loaded behind the first damaged one behind ``after``; else the end of the ids.
+
+    Ids are tried one by one, then in widening steps (a damaged inner page hides thousands).
+    """
+    try:
+        last = int(connection.execute("SELECT next_id FROM head").fetchone()[0])
+    except sqlite3.Error as error:
+        raise translated(error, "looking for its end") from error
+    candidate, step, tried, met = after + 1, 1, 0, False
+    while candidate < last:
+        try:
+            row = connection.execute(f"SELECT {_COLUMNS} FROM record WHERE id = ?", (candidate,)).fetchone()
+        except sqlite3.Error:
+            row, met = None, True
+        if met and row is not None:
+            return candidate
+        candidate += step
+        tried += 1
+        if tried % 1024 == 0:
+            step *= 2
+    return last
+
+
+def end_of(connection: sqlite3.Connection, logs: Sequence[int]) -> dict[int, int]:
+    """Partition number -> its newest offset; partitions that never had a record are absent. Raises LogCorrupt."""
+    try:
+        found = connection.execute(f"SELECT log, last_id FROM partition WHERE {_ranges(logs)}")
+        return dict(found.fetchall())
+    except sqlite3.Error as error:
+        raise translated(error, "reading its ends") from error
+
+
+def gone_through(connection: sqlite3.Connection, log: int) -> int:
+    """The newest offset of a partition that retention has taken, 0 when none was."""
+    row = connection.execute("SELECT gone_through FROM partition WHERE log = ?", (log,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def before_time(connection: sqlite3.Connection, ts_ns: int) -> int:
+    """The offset to read on behind so that the first row is the first appended at or after ``ts_ns``; exact.
+
+    Append times rise between two marks and a run spans at most a second (writer.py), so the first run that can hold
+    ``ts_ns`` is the first whose mark is later than a second before it; the row itself is found by a scan from there.
+    """
+    try:
+        mark = connection.execute(
+            "SELECT first_id FROM time_mark WHERE ts > ? ORDER BY first_id LIMIT 1", (ts_ns - MARK_NS,)
+        ).fetchone()
+        if mark is not None:
+            row = connection.execute(
+                "SELECT id FROM record NOT INDEXED WHERE id >= ? AND ts_append >= ? ORDER BY id LIMIT 1",
+                (mark[0], ts_ns),
+            ).fetchone()
+            if row is not None:
+                return int(row[0]) - 1
+        return int(connection.execute("SELECT next_id FROM head").fetchone()[0]) - 1
+    except sqlite3.Error as error:
+        raise translated(error, "seeking by time") from error
+
+
+MARK_NS = 1_000_000_000
