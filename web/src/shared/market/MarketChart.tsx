@@ -1,0 +1,230 @@
+import { useQuery } from '@tanstack/react-query';
+import { ChevronDown, Table2 } from 'lucide-react';
+import { Popover } from 'radix-ui';
+import { type ReactNode, useState } from 'react';
+import { gapsQuery, qualityQuery, symbolsQuery } from '../api/queries';
+import { decimalsOf, formatCompact, formatPercent, formatPrice } from '../format/numbers';
+import { MAIN_TIMEFRAMES, splitSymbol, type Timeframe, TIMEFRAMES, timeframeMs, venueName } from '../format/market';
+import { formatDuration } from '../format/time';
+import { useKeys } from '../keys/keys';
+import { Button } from '../ui/Button';
+import { Freshness } from '../ui/Freshness';
+import { NumberCell } from '../ui/NumberCell';
+import { Panel, type PanelState } from '../ui/Panel';
+import type { Facts } from '../ui/price-chart/chartView';
+import { PriceChart } from '../ui/price-chart/PriceChart';
+import { QualityBadge } from '../ui/QualityBadge';
+import { Segmented } from '../ui/Segmented';
+import { IndicatorMenu } from './IndicatorMenu';
+import styles from './MarketChart.module.css';
+import { usePlatformNow } from './platformClock';
+import { useAge } from './staleness';
+import { useTick } from './tickFeed';
+import { useSeries } from './useSeries';
+
+export interface MarketChartProps {
+  exchange: string;
+  symbol: string;
+  timeframe: Timeframe;
+  indicators: readonly string[];
+  onTimeframe(timeframe: Timeframe): void;
+  onIndicators(ids: string[]): void;
+  /** Only one chart of a screen answers the keys 1-6 and I. */
+  keys?: boolean;
+  /** More controls at the right end of the tool row. */
+  tools?: ReactNode;
+  /** Side chart: a smaller head. */
+  compact?: boolean;
+}
+
+/** The first history of the ledger that concerns any loaded bar: 400 days are more than a view can hold. */
+const LEDGER_MS = 400 * 86_400_000;
+
+/** One market's chart with its head, tools and the state of its data. */
+export function MarketChart(props: MarketChartProps) {
+  const { exchange, symbol, timeframe, indicators, onTimeframe, onIndicators, keys = true, tools, compact = false } = props;
+  const { feed, state } = useSeries(exchange, symbol, timeframe, indicators);
+  const [asTable, setAsTable] = useState(false);
+  const [facts, setFacts] = useState<Facts | null>(null);
+  const [menuOpen, setMenuOpen] = useState(false);
+  const info = useQuery(symbolsQuery()).data?.find((s) => s.symbol === symbol && s.exchange === exchange);
+  const since = Math.floor((Date.now() - LEDGER_MS) / 86_400_000) * 86_400_000;
+  const gaps = useQuery(gapsQuery({ exchange, symbol }, since)).data ?? [];
+  const step = timeframeMs(timeframe);
+  useKeys(
+    keys
+      ? {
+          ...Object.fromEntries(MAIN_TIMEFRAMES.map((tf, i) => [String(i + 1), () => onTimeframe(tf)])),
+          i: () => setMenuOpen(true),
+        }
+      : {},
+  );
+  const panel = usePanelState(state, feed.book.last?.open_time ?? 0, step, feed);
+  const main = MAIN_TIMEFRAMES.includes(timeframe) ? MAIN_TIMEFRAMES : [...MAIN_TIMEFRAMES, timeframe];
+  return (
+    <Panel
+      title={symbol}
+      label={`Chart ${symbol}`}
+      state={panel}
+      className={styles.panel}
+      head={
+        <>
+          <MarketHead exchange={exchange} symbol={symbol} priceTick={info?.price_tick ?? '0.01'} halted={info?.status === 'halted'} compact={compact} />
+          <div className={styles.tools}>
+            <Segmented
+              label="Timeframe"
+              value={timeframe}
+              onChange={onTimeframe}
+              className={styles.timeframes}
+              options={main.map((tf, i) => ({ value: tf, label: tf, hint: i < 6 ? `Key ${i + 1}` : '' }))}
+            />
+            <MoreTimeframes timeframe={timeframe} onTimeframe={onTimeframe} />
+            <IndicatorMenu chosen={indicators} onChange={onIndicators} open={menuOpen} onOpenChange={setMenuOpen} />
+            <div className={styles.right}>
+              <DataFacts facts={facts} />
+              <Button icon aria-pressed={asTable} aria-label="Show candles as a table" title="Candles as a table" onClick={() => setAsTable(!asTable)}>
+                <Table2 aria-hidden="true" />
+              </Button>
+              {tools}
+            </div>
+          </div>
+        </>
+      }
+    >
+      <PriceChart
+        key={`${exchange}:${symbol}:${timeframe}`}
+        label={`${symbol} ${timeframe} candles; arrow keys move, plus and minus zoom`}
+        book={feed.book}
+        indicators={feed.indicators}
+        indicatorIds={indicators}
+        gaps={gaps}
+        step={step}
+        priceTick={info?.price_tick ?? '0.01'}
+        asTable={asTable}
+        onNeedOlder={() => void feed.loadOlder()}
+        onFacts={setFacts}
+      />
+    </Panel>
+  );
+}
+
+function usePanelState(
+  { phase, error, link }: ReturnType<typeof useSeries>['state'],
+  lastOpen: number,
+  step: number,
+  feed: { retry(): void },
+): PanelState {
+  const now = usePlatformNow(1000);
+  if (phase === 'error' && error) {
+    return { kind: 'error', message: error.message, code: error.code, correlationId: error.correlationId, retry: () => feed.retry() };
+  }
+  if (phase === 'loading') return { kind: 'loading' };
+  if (phase === 'empty') return { kind: 'empty', message: 'No candles for this symbol yet. They appear with the first trade.' };
+  if (link.kind === 'offline') return { kind: 'offline', asOf: lastOpen, retryAt: link.retryAt };
+  // A bar is expected each step: older than three of them is not the present.
+  const age = now - (lastOpen + step);
+  if (now > 0 && age > Math.max(3 * step, 15_000)) return { kind: 'stale', ageMs: age, lastAt: lastOpen + step };
+  return { kind: 'live' };
+}
+
+function MarketHead(props: { exchange: string; symbol: string; priceTick: string; halted: boolean; compact: boolean }) {
+  const { exchange, symbol, priceTick, halted, compact } = props;
+  const tick = useTick(exchange, symbol);
+  const age = useAge(tick);
+  const quality = useQuery(qualityQuery({ exchange, symbol })).data;
+  const [base, quote] = splitSymbol(symbol);
+  const decimals = decimalsOf(priceTick);
+  const change = tick?.change_pct_24h ?? null;
+  return (
+    <header className={styles.head} data-compact={compact} data-stale={age?.stale ?? false}>
+      <h2 className={styles.symbol}>
+        {base}
+        <span>/{quote}</span>
+      </h2>
+      <span className={styles.venue}>{venueName(exchange)}</span>
+      <NumberCell className={styles.last} text={formatPrice(tick?.last, decimals)} value={tick?.last ?? null} direction={tick?.direction ?? null} chars={8} />
+      {age?.stale ? <Freshness ageMs={age.age} /> : null}
+      {halted ? <span className={styles.venue}>halted by the venue</span> : null}
+      <dl className={styles.stats}>
+        <div>
+          <dd data-tone={change === null ? 'none' : change >= 0 ? 'up' : 'down'}>{formatPercent(change)}</dd>
+          <dt>24 h</dt>
+        </div>
+        <div className={styles.extra}>
+          <dd>{formatPrice(tick?.high_24h, decimals)}</dd>
+          <dt>high</dt>
+        </div>
+        <div className={styles.extra}>
+          <dd>{formatPrice(tick?.low_24h, decimals)}</dd>
+          <dt>low</dt>
+        </div>
+        <div className={styles.extra}>
+          <dd>{formatCompact(tick?.quote_volume_24h)}</dd>
+          <dt>volume</dt>
+        </div>
+      </dl>
+      <div className={styles.badge}>{quality ? <QualityBadge quality={quality} /> : null}</div>
+    </header>
+  );
+}
+
+function MoreTimeframes({ timeframe, onTimeframe }: { timeframe: Timeframe; onTimeframe(timeframe: Timeframe): void }) {
+  const [open, setOpen] = useState(false);
+  const rest = TIMEFRAMES.filter((tf) => !MAIN_TIMEFRAMES.includes(tf));
+  return (
+    <Popover.Root open={open} onOpenChange={setOpen}>
+      <Popover.Trigger asChild>
+        <Button icon aria-label="More timeframes">
+          <ChevronDown aria-hidden="true" />
+        </Button>
+      </Popover.Trigger>
+      <Popover.Portal>
+        <Popover.Content className={styles.menu ?? ''} sideOffset={6} align="start" aria-label="More timeframes">
+          {rest.map((tf) => (
+            <button
+              key={tf}
+              type="button"
+              className={styles.menuItem}
+              aria-pressed={tf === timeframe}
+              onClick={() => {
+                setOpen(false);
+                onTimeframe(tf);
+              }}
+            >
+              {tf}
+              <span>{formatDuration(timeframeMs(tf))}</span>
+            </button>
+          ))}
+        </Popover.Content>
+      </Popover.Portal>
+    </Popover.Root>
+  );
+}
+
+/** Counts of what is marked in the chart, so that a mark can be read without hunting for it. */
+function DataFacts({ facts }: { facts: Facts | null }) {
+  if (!facts || (facts.holes.length === 0 && facts.repaired === 0 && facts.gapped === 0)) return null;
+  const open = facts.holes.filter((hole) => !hole.settled).length;
+  return (
+    <span className={styles.facts} data-testid="data-facts">
+      {facts.holes.length > 0 ? (
+        <span data-open={open > 0}>
+          <i className={styles.hatch} aria-hidden="true" />
+          {facts.holes.length === 1 ? '1 gap' : `${facts.holes.length} gaps`}
+        </span>
+      ) : null}
+      {facts.repaired > 0 ? (
+        <span>
+          <i className={styles.repaired} aria-hidden="true" />
+          {`${facts.repaired} repaired`}
+        </span>
+      ) : null}
+      {facts.gapped > 0 ? (
+        <span>
+          <i className={styles.gapped} aria-hidden="true" />
+          {`${facts.gapped} lack trades`}
+        </span>
+      ) : null}
+    </span>
+  );
+}

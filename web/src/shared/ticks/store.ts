@@ -1,0 +1,82 @@
+import type { Ticker } from '../api/types';
+import { type FrameLoop, frames } from './frame';
+
+export type Direction = 'up' | 'down' | null;
+
+/** The newest known ticker of one symbol; a new object each flush in which it changed. */
+export interface Tick extends Ticker {
+  /** Which way the last price moved in the flush that made this object. */
+  direction: Direction;
+  /** 3x the usual spacing of this symbol's ticks, bounded: older than that is stale (platform ms). */
+  staleAfter: number;
+}
+
+const MIN_STALE = 15_000;
+const MAX_STALE = 120_000;
+
+export function tickKey(exchange: string, symbol: string): string {
+  return `${exchange}:${symbol}`;
+}
+
+/**
+ * Ticks outside React. `apply` may run thousands of times a second; subscribers hear at most once a frame,
+ * and only those whose symbol changed.
+ */
+export class TickStore {
+  private readonly ticks = new Map<string, Tick>();
+  private readonly pending = new Map<string, Ticker>();
+  private readonly listeners = new Map<string, Set<() => void>>();
+  private readonly spacing = new Map<string, number>();
+  private readonly flush = (): void => this.flushNow();
+
+  constructor(private readonly loop: FrameLoop = frames) {}
+
+  get(key: string): Tick | undefined {
+    return this.ticks.get(key);
+  }
+
+  subscribe(key: string, listener: () => void): () => void {
+    let set = this.listeners.get(key);
+    if (!set) {
+      set = new Set();
+      this.listeners.set(key, set);
+    }
+    set.add(listener);
+    return () => {
+      set.delete(listener);
+      if (set.size === 0) this.listeners.delete(key);
+    };
+  }
+
+  /** Updates come without sparkline; fields that a message leaves out keep their value. */
+  apply(tickers: readonly Ticker[]): void {
+    for (const ticker of tickers) {
+      const key = tickKey(ticker.exchange, ticker.symbol);
+      const known = this.pending.get(key) ?? this.ticks.get(key);
+      // A page of REST that was slower than the socket must not put the price back.
+      if (known?.ts != null && ticker.ts != null && ticker.ts < known.ts) {
+        if (ticker.sparkline && !known.sparkline) this.pending.set(key, { ...known, sparkline: ticker.sparkline });
+        continue;
+      }
+      if (known?.ts != null && ticker.ts != null && ticker.ts > known.ts) {
+        const apart = ticker.ts - known.ts;
+        this.spacing.set(key, 0.9 * (this.spacing.get(key) ?? apart) + 0.1 * apart);
+      }
+      this.pending.set(key, known ? { ...known, ...ticker } : ticker);
+    }
+    if (this.pending.size > 0) this.loop.request(this.flush);
+  }
+
+  private flushNow(): void {
+    const changed = [...this.pending];
+    this.pending.clear();
+    for (const [key, ticker] of changed) {
+      const before = this.ticks.get(key)?.last ?? null;
+      const now = ticker.last;
+      const moved = before === null || now === null ? 0 : Math.sign(now - before);
+      const staleAfter = Math.min(MAX_STALE, Math.max(MIN_STALE, 3 * (this.spacing.get(key) ?? 0)));
+      this.ticks.set(key, { ...ticker, direction: moved > 0 ? 'up' : moved < 0 ? 'down' : null, staleAfter });
+    }
+    for (const [key] of changed) for (const listener of this.listeners.get(key) ?? []) listener();
+  }
+}

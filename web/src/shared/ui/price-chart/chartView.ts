@@ -1,0 +1,412 @@
+import {
+  CandlestickSeries,
+  type CandlestickData,
+  ColorType,
+  CrosshairMode,
+  createChart,
+  HistogramSeries,
+  type HistogramData,
+  type IChartApi,
+  type ISeriesApi,
+  LineStyle,
+  type LogicalRange,
+  type MouseEventParams,
+  type SeriesPartialOptions,
+  type Time,
+  type WhitespaceData,
+} from 'lightweight-charts';
+import type { Candle, Gap } from '../../api/types';
+import type { BookChange, CandleBook } from '../../candles/candleBook';
+import { gappedTimes, type LabelledHole, labelHoles, repairedTimes, withWhitespace, type Hole, type Slot } from '../../candles/chartRows';
+import type { IndicatorBook, IndicatorLine } from '../../candles/indicatorBook';
+import { formatCompact, formatPrice } from '../../format/numbers';
+import { formatClock, formatDate } from '../../format/time';
+import { token, tokenAlpha } from '../../theme/look';
+import { frames } from '../../ticks/frame';
+import { BrokenLine, type BrokenLineOptions, type LinePoint } from './brokenLine';
+import { PaneDecor, toChartTime } from './paneDecor';
+
+/** What the legend shows: the bar under the crosshair (or the newest) and each line's value there. */
+export interface Reading {
+  candle: Candle | null;
+  lines: { key: string; value: number | null }[];
+}
+
+export interface Facts {
+  bars: number;
+  holes: readonly LabelledHole[];
+  repaired: number;
+  gapped: number;
+}
+
+export interface ChartViewOptions {
+  step: number;
+  decimals: number;
+  onReading(reading: Reading): void;
+  onFacts(facts: Facts): void;
+  onNeedOlder(): void;
+}
+
+type LineApi = ISeriesApi<'Custom', Time, LinePoint | WhitespaceData<Time>, BrokenLineOptions, SeriesPartialOptions<BrokenLineOptions>>;
+const LINE_COLOURS = ['wax', 'series-4', 'series-5', 'series-3', 'series-2', 'series-6'];
+/** Bars left of the view at which older history is asked for. */
+const LOOK_AHEAD = 60;
+
+/** Token of each drawn line, in the order of the indicators; VWAP and bands keep a quiet colour of their own. */
+export function lineColours(ids: readonly string[]): Map<string, string> {
+  const colours = new Map<string, string>();
+  let next = 0;
+  for (const id of ids) {
+    if (id.startsWith('vwap')) colours.set(id, 't3');
+    else if (id.startsWith('bollinger')) colours.set(id, 'series-6');
+    else {
+      colours.set(id, LINE_COLOURS[next % LINE_COLOURS.length] as string);
+      next += 1;
+    }
+  }
+  return colours;
+}
+
+/** The canvas chart outside React: it hears books and draws at most once a frame. */
+export class ChartView {
+  private readonly chart: IChartApi;
+  private readonly candles: ISeriesApi<'Candlestick'>;
+  private readonly volume: ISeriesApi<'Histogram'>;
+  private readonly lines = new Map<string, LineApi>();
+  private readonly decors: PaneDecor[] = [];
+  private readonly unsubscribe: (() => void)[];
+  private slots: Slot[] = [];
+  private holes: Hole[] = [];
+  private gaps: readonly Gap[] = [];
+  private change: BookChange | null = null;
+  private linesDirty = false;
+  private hovered: number | null = null;
+  private dead = false;
+  private readonly flush = (): void => this.flushNow();
+
+  constructor(
+    element: HTMLElement,
+    private readonly book: CandleBook,
+    private readonly indicators: IndicatorBook,
+    private readonly options: ChartViewOptions,
+  ) {
+    this.chart = createChart(element, {
+      autoSize: true,
+      layout: { attributionLogo: false, fontFamily: 'Geist, system-ui, sans-serif' },
+      localization: {
+        locale: 'en-US',
+        timeFormatter: (time: Time) => `${formatDate(Number(time) * 1000)} ${formatClock(Number(time) * 1000)} UTC`,
+      },
+      crosshair: { mode: CrosshairMode.Normal },
+      rightPriceScale: { borderVisible: false, minimumWidth: 64 },
+      timeScale: {
+        borderVisible: false,
+        timeVisible: true,
+        secondsVisible: options.step < 60_000,
+        rightOffset: 5,
+        barSpacing: 6.2,
+        minBarSpacing: 0.6,
+      },
+      handleScroll: { vertTouchDrag: false },
+    });
+    const priceFormat = {
+      type: 'custom' as const,
+      minMove: 10 ** -options.decimals,
+      formatter: (price: number) => formatPrice(price, options.decimals),
+    };
+    this.candles = this.chart.addSeries(CandlestickSeries, { priceFormat });
+    this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.12, bottom: 0.06 } });
+    this.volume = this.chart.addSeries(
+      HistogramSeries,
+      {
+        priceFormat: { type: 'custom', minMove: 0.00001, formatter: formatCompact },
+        priceLineVisible: false,
+        lastValueVisible: false,
+      },
+      1,
+    );
+    this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.25, bottom: 0 } });
+    this.decorate(0, '');
+    this.decorate(1, 'Volume');
+    this.chart.timeScale().subscribeVisibleLogicalRangeChange(this.onRange);
+    this.chart.subscribeCrosshairMove(this.onCrosshair);
+    this.unsubscribe = [
+      book.subscribe((change) => this.mark(change)),
+      indicators.subscribe(() => {
+        this.linesDirty = true;
+        frames.request(this.flush);
+      }),
+    ];
+    this.restyle();
+    this.change = { kind: 'all' };
+    this.linesDirty = true;
+    this.flushNow();
+  }
+
+  dispose(): void {
+    this.dead = true;
+    for (const stop of this.unsubscribe) stop();
+    this.chart.remove();
+  }
+
+  setGaps(gaps: readonly Gap[]): void {
+    this.gaps = gaps;
+    this.drawDecor();
+  }
+
+  /** Colours again from the tokens, after a change of theme. */
+  restyle(): void {
+    this.chart.applyOptions({
+      layout: {
+        background: { type: ColorType.Solid, color: token('panel') },
+        textColor: token('t3'),
+        fontSize: 12 * (Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16),
+        panes: { separatorColor: token('line'), separatorHoverColor: tokenAlpha('line2', 0.4) },
+      },
+      grid: { vertLines: { color: tokenAlpha('line', 0.75) }, horzLines: { color: tokenAlpha('line', 0.75) } },
+      crosshair: {
+        vertLine: { color: token('line2'), labelBackgroundColor: token('over'), style: LineStyle.Dashed, width: 1 },
+        horzLine: { color: token('line2'), labelBackgroundColor: token('over'), style: LineStyle.Dashed, width: 1 },
+      },
+    });
+    this.candles.applyOptions({
+      upColor: token('panel'),
+      borderUpColor: token('up'),
+      wickUpColor: token('up'),
+      downColor: token('down'),
+      borderDownColor: token('down'),
+      wickDownColor: token('down'),
+      priceLineColor: token('wax'),
+      priceLineStyle: LineStyle.Dotted,
+    });
+    this.mark({ kind: 'all' });
+    this.restyleLines();
+  }
+
+  /** Move by bars (negative = into the past). */
+  pan(bars: number): void {
+    const scale = this.chart.timeScale();
+    scale.scrollToPosition(scale.scrollPosition() + bars, false);
+  }
+
+  zoom(factor: number): void {
+    const scale = this.chart.timeScale();
+    const spacing = scale.options().barSpacing;
+    scale.applyOptions({ barSpacing: Math.max(0.6, Math.min(40, spacing * factor)) });
+  }
+
+  toNewest(): void {
+    this.chart.timeScale().scrollToRealTime();
+  }
+
+  toOldest(): void {
+    const span = this.chart.timeScale().getVisibleLogicalRange();
+    if (span) this.chart.timeScale().setVisibleLogicalRange({ from: 0, to: span.to - span.from });
+  }
+
+  private decorate(pane: number, title: string): void {
+    const decor = new PaneDecor(pane === 0, title);
+    this.chart.panes()[pane]?.attachPrimitive(decor);
+    this.decors[pane] = decor;
+  }
+
+  private readonly onRange = (range: LogicalRange | null): void => {
+    if (range && range.from < LOOK_AHEAD && this.book.candles.length > 0) this.options.onNeedOlder();
+  };
+
+  private readonly onCrosshair = (event: MouseEventParams): void => {
+    const time = event.time === undefined ? null : Number(event.time) * 1000;
+    if (time === this.hovered) return;
+    this.hovered = time;
+    this.read();
+  };
+
+  private mark(change: BookChange): void {
+    if (this.change?.kind === 'all' || change.kind === 'all') this.change = { kind: 'all' };
+    else this.change = { kind: 'tail', from: Math.min(change.from, this.change?.from ?? change.from) };
+    frames.request(this.flush);
+  }
+
+  private flushNow(): void {
+    if (this.dead) return;
+    const change = this.change;
+    this.change = null;
+    if (change) {
+      if (change.kind === 'all' || !this.drawTail(change.from)) this.drawAll();
+    }
+    if (this.linesDirty || change?.kind === 'all') {
+      this.linesDirty = false;
+      this.drawLines();
+    }
+    if (change) {
+      this.drawDecor();
+      this.read();
+    }
+  }
+
+  private drawAll(): void {
+    const { slots, holes } = withWhitespace(this.book.candles, this.options.step);
+    this.slots = slots;
+    this.holes = holes;
+    const bars: (CandlestickData | WhitespaceData)[] = [];
+    const volumes: (HistogramData | WhitespaceData)[] = [];
+    for (const { time, candle } of slots) {
+      bars.push(candle ? this.bar(candle) : { time: toChartTime(time) });
+      volumes.push(candle ? this.volumeBar(candle) : { time: toChartTime(time) });
+    }
+    this.candles.setData(bars);
+    this.volume.setData(volumes);
+  }
+
+  /** Update only the newest bars; false when that cannot be right (a hole opened, or too much changed). */
+  private drawTail(from: number): boolean {
+    const rows = this.book.candles;
+    if (rows.length - from > 4 || this.slots.length === 0) return false;
+    for (let i = Math.max(from, 0); i < rows.length; i += 1) {
+      const candle = rows[i] as Candle;
+      const newest = (this.slots[this.slots.length - 1] as Slot).time;
+      if (candle.open_time > newest) {
+        if (candle.open_time - newest > this.options.step) return false;
+        this.slots.push({ time: candle.open_time, candle });
+      } else {
+        const at = this.slots.length - 1 - Math.round((newest - candle.open_time) / this.options.step);
+        const slot = this.slots[at];
+        if (slot?.time !== candle.open_time) return false;
+        slot.candle = candle;
+      }
+      const historical = candle.open_time < (this.slots[this.slots.length - 1] as Slot).time;
+      this.candles.update(this.bar(candle), historical);
+      this.volume.update(this.volumeBar(candle), historical);
+    }
+    return true;
+  }
+
+  private bar(candle: Candle): CandlestickData {
+    const { open, high, low, close, final } = candle;
+    const base = { time: toChartTime(candle.open_time), open, high, low, close };
+    if (final) return base;
+    // Provisional: the same shape, dimmed.
+    const colour = tokenAlpha(close >= open ? 'up' : 'down', 0.6);
+    return { ...base, color: close >= open ? token('panel') : tokenAlpha('down', 0.4), borderColor: colour, wickColor: colour };
+  }
+
+  private volumeBar(candle: Candle): HistogramData {
+    const alpha = candle.final ? 0.55 : 0.3;
+    const color = tokenAlpha(candle.close >= candle.open ? 'up' : 'down', alpha);
+    return { time: toChartTime(candle.open_time), value: candle.volume, color };
+  }
+
+  /** Lines to draw: one per value output; the three of a band become one. */
+  private drawables(): IndicatorLine[] {
+    return this.indicators.all.filter((line) => line.output === 'value' || line.output === 'middle');
+  }
+
+  private drawLines(): void {
+    const wanted = this.drawables();
+    const keys = new Set(wanted.map((line) => line.key));
+    for (const [key, series] of this.lines) {
+      if (keys.has(key)) continue;
+      const pane = series.getPane();
+      this.chart.removeSeries(series);
+      this.lines.delete(key);
+      // The library drops an empty pane itself; the decor of that pane goes with it.
+      this.decors.splice(this.chart.panes().length);
+      void pane;
+    }
+    const all = new Map(this.indicators.all.map((line) => [line.key, line]));
+    for (const line of wanted) {
+      let series = this.lines.get(line.key);
+      if (!series) {
+        series = this.addLine(line);
+        this.lines.set(line.key, series);
+      }
+      const upper = all.get(`${line.id}/upper`)?.values;
+      const lower = all.get(`${line.id}/lower`)?.values;
+      const points: (LinePoint | WhitespaceData)[] = [];
+      for (const { time, candle } of this.slots) {
+        const value = candle ? (line.values.get(time) ?? null) : null;
+        if (value === null) {
+          points.push({ time: toChartTime(time) });
+          continue;
+        }
+        const point: LinePoint = { time: toChartTime(time), value };
+        const top = upper?.get(time);
+        const bottom = lower?.get(time);
+        if (top != null && bottom != null) {
+          point.upper = top;
+          point.lower = bottom;
+        }
+        points.push(point);
+      }
+      series.setData(points);
+    }
+    this.restyleLines();
+    this.layoutPanes();
+  }
+
+  private addLine(line: IndicatorLine): LineApi {
+    const own = line.pane === 'own';
+    const pane = own ? this.chart.panes().length : 0;
+    const series = this.chart.addCustomSeries(
+      new BrokenLine(),
+      {
+        priceLineVisible: false,
+        lastValueVisible: own,
+        priceFormat: own
+          ? { type: 'price', precision: 1, minMove: 0.1 }
+          : { type: 'custom', minMove: 10 ** -this.options.decimals, formatter: (p: number) => formatPrice(p, this.options.decimals) },
+        // Overlays follow the candles' scale; a far VWAP must not flatten them.
+        ...(own ? {} : { autoscaleInfoProvider: () => null }),
+      },
+      pane,
+    ) as LineApi;
+    if (own) {
+      this.decorate(pane, line.name);
+      series.priceScale().applyOptions({ scaleMargins: { top: 0.28, bottom: 0.08 } });
+      if (line.id.startsWith('rsi')) {
+        for (const price of [30, 70]) {
+          series.createPriceLine({ price, color: token('line2'), lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false });
+        }
+      }
+    }
+    return series;
+  }
+
+  private restyleLines(): void {
+    const colours = lineColours([...new Set(this.drawables().map((line) => line.id))]);
+    for (const line of this.drawables()) {
+      const name = colours.get(line.id) ?? 'wax';
+      this.lines.get(line.key)?.applyOptions({
+        color: token(name),
+        fill: tokenAlpha(name, 0.07),
+        dotted: line.id.startsWith('vwap'),
+        lineWidth: line.id.startsWith('bollinger') ? 1 : 1.5,
+      });
+    }
+  }
+
+  private layoutPanes(): void {
+    const panes = this.chart.panes();
+    panes.forEach((pane, i) => {
+      pane.setStretchFactor(i === 0 ? 68 : i === 1 ? 12 : 14);
+    });
+  }
+
+  private drawDecor(): void {
+    const holes = labelHoles(this.holes, this.gaps, this.options.step);
+    const repaired = repairedTimes(this.book.candles);
+    const gapped = gappedTimes(this.book.candles);
+    for (const decor of this.decors) decor.set({ holes, repaired, gapped });
+    this.options.onFacts({ bars: this.book.candles.length, holes, repaired: repaired.length, gapped: gapped.length });
+  }
+
+  private read(): void {
+    const candle = (this.hovered === null ? this.book.last : this.book.at(this.hovered)) ?? null;
+    const time = candle?.open_time;
+    const lines = this.drawables().map(({ key, values }) => {
+      const value = time === undefined ? null : (values.get(time) ?? null);
+      return { key, value };
+    });
+    this.options.onReading({ candle, lines });
+  }
+}
