@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candlewick.adapters.candles.sqlite.rows import DTYPES, FIELDS, UNSIGNED, Table
+from candlewick.adapters.candles.sqlite.rows import DTYPES, FIELDS, UNSIGNED, Table, empty
 
 _MAGIC = b"CWB1"
 _COLUMNS = len(FIELDS)
@@ -47,32 +47,35 @@ def encoded(table: Table) -> bytes:
 
 def decoded(blobs: list[bytes]) -> Table:
     """The rows of several values, one behind the other. Raises NotABlob, whose ``index`` says which value it is."""
+    if not blobs:
+        return empty(0)
     heads = [_head(blob, index) for index, blob in enumerate(blobs)]
     total = sum(head.records for head in heads)
     ends = [_HEADER.size] * len(heads)
     table: Table = {}
-    for i, name in enumerate(FIELDS):
+    counts = [head.records for head in heads]
+    by_column = (zip(*(getattr(head, part) for head in heads), strict=True) for part in ("kinds", "units", "bases"))
+    for name, kinds, units, bases in zip(FIELDS, *by_column, strict=True):
         dtype = DTYPES[name]
-        kinds, units, bases = ([getattr(head, part)[i] for head in heads] for part in ("kinds", "units", "bases"))
         if not any(kinds) and len(set(bases)) < 2:
-            base = bases[0] if bases else 0
+            base = bases[0]
             # Zeros cost nothing until touched, and nobody touches the high limbs.
             table[name] = np.full(total, np.uint64(base).astype(dtype), dtype) if base else np.zeros(total, dtype)
             continue
         # Not zeros: only np.empty asks for huge pages, and without them page faults cost as much as all the rest.
         column = np.empty(total, np.uint64)
         start = 0
-        for j, (blob, head, kind, unit, base) in enumerate(zip(blobs, heads, kinds, units, bases, strict=True)):
-            target = column[start : start + head.records]
-            start += head.records
+        for j, (n, kind, unit, base) in enumerate(zip(counts, kinds, units, bases, strict=True)):
+            target = column[start : start + n]
+            start += n
             if kind == _CONSTANT:
                 target[:] = base
                 continue
             if kind == _COUNTING:
-                target[:] = _counting(head.records)
+                target[:] = _counting(n)
             else:
-                target[:] = np.frombuffer(blob, _WIDTHS[kind], head.records, ends[j])
-                ends[j] += head.records * kind
+                target[:] = np.frombuffer(blobs[j], _WIDTHS[kind], n, ends[j])
+                ends[j] += n * kind
             if unit != 1:
                 np.multiply(target, np.uint64(unit), target)
             if base:
@@ -93,7 +96,7 @@ def _head(blob: bytes, index: int) -> _Head:
         raise NotABlob("too short for its header", index)
     magic, n, *rest = _HEADER.unpack_from(blob)
     head = _Head(n, tuple(rest[:_COLUMNS]), tuple(rest[_COLUMNS : 2 * _COLUMNS]), tuple(rest[2 * _COLUMNS :]))
-    size = _HEADER.size + n * sum(kind for kind in head.kinds if kind in _WIDTHS)
+    size = _HEADER.size + n * (sum(head.kinds) - _COUNTING * head.kinds.count(_COUNTING))
     if magic != _MAGIC or len(blob) != size or not _KINDS.issuperset(head.kinds):
         raise NotABlob(f"a wrong header or length, was {magic!r}, {len(blob)!r} bytes", index)
     return head
