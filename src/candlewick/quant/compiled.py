@@ -3,7 +3,8 @@
 ``@kernel(...)`` declares a function with an explicit signature; nothing is compiled, and numba is not imported, until
 the kernel is first called or ``Kernel.warm()`` runs at start-up. ``@inlined`` marks a plain function that kernels may
 call. Compiled code lands in numba's cache directory (``NUMBA_CACHE_DIR``, else beside the source, else the user's
-cache); where none can be written the kernel is compiled in memory instead.
+cache); where none can be written, or an entry is damaged, the kernel is compiled in memory instead. Code is compiled
+anew when the kernel, a function inlined into it or a constant it uses changes.
 
 What keeps the bits the same on every machine: no fastmath, no contraction of ``a * b + c`` (numba emits none without
 fastmath), and only operations that IEEE 754 rounds exactly: ``+ - * / sqrt``. Kernels do not call exp, log or sin.
@@ -16,6 +17,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, ParamSpec
+
+import numpy as np
 
 P = ParamSpec("P")
 
@@ -64,7 +67,7 @@ def kernel(*arguments: str) -> Callable[[Callable[P, None]], Kernel[P]]:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Mark a plain function as callable from kernels. It stays a plain function in Python."""
+    """Mark a plain function as callable from kernels, which name it directly. It stays a plain function in Python."""
     _inlined.append(function)
     return function
 
@@ -88,20 +91,27 @@ def _types(argument: str) -> Any:
     return types.Array(scalars[base], dims.count(":"), "C", readonly=name != argument)
 
 
-def _helpers(function: Callable[..., Any]) -> set[Callable[..., Any]]:
-    found: set[Callable[..., Any]] = set()
+def _parts(function: Callable[..., Any]) -> tuple[set[Callable[..., Any]], set[str]]:
+    """What a kernel contains beside its own file: the inlined functions it reaches, and the constants they use."""
+    helpers: set[Callable[..., Any]] = set()
+    constants: set[str] = set()
     open_ = [function]
     while open_:
         one = open_.pop()
-        named = (one.__globals__.get(name) for name in one.__code__.co_names)
-        new = {f for f in named if callable(f) and f in _inlined} - found
-        found |= new
-        open_.extend(new)
-    return found
+        for name in one.__code__.co_names:
+            value = one.__globals__.get(name)
+            if callable(value) and value in _inlined and value not in helpers:
+                helpers.add(value)
+                open_.append(value)
+            elif isinstance(value, int | float | tuple | np.generic):
+                constants.add(f"{name}={value!r}")
+            elif isinstance(value, np.ndarray):
+                constants.add(f"{name}={value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}")
+    return helpers, constants
 
 
-def _digest(helpers: set[Callable[..., Any]]) -> bytes:
-    digest = hashlib.sha256()
+def _digest(helpers: set[Callable[..., Any]], constants: set[str]) -> bytes:
+    digest = hashlib.sha256("\n".join(sorted(constants)).encode())
     for name in sorted({f.__module__ for f in helpers}):
         path = inspect.getsourcefile(sys.modules[name])
         if path is not None and Path(path).is_file():
@@ -110,24 +120,42 @@ def _digest(helpers: set[Callable[..., Any]]) -> bytes:
 
 
 def _compile(function: Callable[P, None], arguments: tuple[str, ...]) -> Callable[P, None]:
-    from numba import njit, types
+    from numba import types
+    from numba.core.errors import NumbaError
     from numba.extending import register_jitable
 
-    helpers = _helpers(function)
+    helpers, constants = _parts(function)
     for helper in helpers - _registered:
         register_jitable(error_model="numpy")(helper)
         _registered.add(helper)
     signature = types.void(*(_types(a) for a in arguments))
+    stamp = _digest(helpers, constants)
+    for _ in range(2):
+        try:
+            return _built(function, signature, stamp)
+        except NumbaError:
+            raise
+        except Exception:  # a damaged entry, now flushed (unpickling raises nearly anything); no folder, a full disk
+            continue
+    return _built(function, signature, None)
+
+
+def _built(function: Callable[P, None], signature: Any, stamp: bytes | None) -> Callable[P, None]:
+    from numba import njit
+
     dispatcher = njit(nogil=True, error_model="numpy")(function)
-    try:
+    if stamp is not None:
         dispatcher.enable_caching()
-    except RuntimeError:  # numba's way of saying that no cache directory can be written
-        pass
-    else:
-        # numba's cache notices a change of the kernel's own file only; kernels also hold code of inlined functions.
+        # numba's cache notices a change of the kernel's own file only.
         file = dispatcher._cache._cache_file
-        file._source_stamp = (file._source_stamp, _digest(helpers))
-    dispatcher.compile(signature)
+        file._source_stamp = (file._source_stamp, stamp)
+        try:
+            dispatcher.compile(signature)
+        except Exception:
+            dispatcher._cache.flush()
+            raise
+    else:
+        dispatcher.compile(signature)
     dispatcher.disable_compile()
     compiled: Callable[P, None] = dispatcher
     return compiled
