@@ -1,6 +1,6 @@
 """Resolve pyproject.toml into requirements/*.txt: every version and hash, no address of any registry.
 
-``python tools/lock.py`` keeps what is locked where it still fits; ``--upgrade`` takes the newest of everything.
+``./dev gen --lock`` keeps what is locked where it still fits; ``--upgrade`` takes the newest of everything.
 """
 
 import os
@@ -15,15 +15,15 @@ COMMON = ("--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"
 COMMAND = "./dev gen --lock"
 
 
-def main() -> int:
+def main(*, upgrade: bool = False) -> int:
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv is None:
         print("uv is not here; run this as ./dev gen --lock", file=sys.stderr)
         return 1
-    upgrade = ["--upgrade"] if "--upgrade" in sys.argv[1:] else []
+    newest = ["--upgrade"] if upgrade else []
 
     def compile_(*args: str, text: str | None = None) -> None:
-        command = [uv, "pip", "compile", *args, *COMMON, *upgrade, "--custom-compile-command", COMMAND]
+        command = [uv, "pip", "compile", *args, *COMMON, *newest, "--custom-compile-command", COMMAND]
         print("+", " ".join(command), flush=True)
         subprocess.run(command, cwd=ROOT, check=True, input=text, text=True, stdout=subprocess.DEVNULL)
 
@@ -33,7 +33,3 @@ def main() -> int:
     compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
     compile_("-", "-o", "requirements/uv.txt", text=UV_PIN + "\n")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
