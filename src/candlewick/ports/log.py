@@ -66,6 +66,12 @@ class NotShared(Rejected):
     code = "NOT_SHARED"
 
 
+class NotAssigned(Rejected):
+    """The partition is not among those that this consumer reads now."""
+
+    code = "NOT_ASSIGNED"
+
+
 class Position(msgspec.Struct, frozen=True, order=True):
     """A place in one partition. Larger is later; ``offset`` alone means nothing across epochs."""
 

@@ -30,23 +30,25 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from candlewick.adapters._sqlite import schema
 from candlewick.adapters._sqlite.faults import translated
 from candlewick.adapters._sqlite.presence import Presence
 from candlewick.adapters._sqlite.reader import Cursor, Row, size_of
-from candlewick.adapters._sqlite.wake import WakeCell
+from candlewick.adapters._sqlite.wake import NUMBER, WakeCell
 from candlewick.adapters._sqlite.writer import Append, Positions, Step, WriteRequest, Written, write
 from candlewick.contracts.topics import CATALOGUE, Topic, UnknownTopic, dead_letters
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.hashing import partition_of
-from candlewick.ports.log import LogUnavailable, Position, RecordTooLarge
+from candlewick.ports.log import LogCorrupt, LogUnavailable, Position, RecordTooLarge
 
 __all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "WriteRequest", "Written", "position_of"]
 
 _GROUP_REQUESTS = 1024
 _KNOWN_KEYS = 65_536
+_LOOK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class LogOptions:
     poll_within_s: float = 60.0
     busy_s: float = 5.0
     max_pages: int | None = None
+
+
+Watcher = Callable[[frozenset[int] | None], None]
+"""Told which topics (``partition number >> 10``) have new records; None when that is not known or groups changed."""
 
 
 def position_of(offset: int) -> Position:
@@ -96,17 +102,22 @@ class LogFile:
         self.topics = tuple(topics)
         self.options = options or LogOptions()
         self._step: Step = on_step or (lambda _: None)
-        self._cond = threading.Condition()
+        self._cond = threading.Condition(threading.RLock())
         self._queue: deque[tuple[WriteRequest, Future[Written]]] = deque()
         self._queued_bytes = 0
         self._state = "new"
         self._news = threading.Condition()
         self._txn = 0
+        self._written = 0
+        self._is_foreign = False
         self._heard = 0
-        self._watchers: list[Callable[[], None]] = []
+        self._current: list[tuple[WriteRequest, Future[Written]]] = []
+        self._watchers: list[Watcher] = []
+        self._room_watchers: list[Callable[[], None]] = []
         self._key_cache: dict[str, dict[str, int]] = {}
         self._threads: list[threading.Thread] = []
         self.last_fault: CandlewickError | None = None
+        self.damage: LogCorrupt | None = None
 
     # -- life -------------------------------------------------------------------------------------------------------
 
@@ -139,7 +150,7 @@ class LogFile:
         found = self._writer.execute("SELECT topic, name, partitions FROM topic").fetchall()
         self._topic_numbers = {name: (number << schema.PARTITION_BITS, count) for number, name, count in found}
         self._topic_names = {number: name for number, name, _ in found}
-        self._txn = int(self._writer.execute("SELECT txn FROM head").fetchone()[0])
+        self._txn = self._written = int(self._writer.execute("SELECT txn FROM head").fetchone()[0])
         self._state = "open"
         for name, run in (("log-writer", self._write_on), ("log-wake", self._watch)):
             thread = threading.Thread(target=run, name=name, daemon=True)
@@ -164,7 +175,7 @@ class LogFile:
             self._cond.notify_all()
         with self._news:
             self._news.notify_all()
-        self._cell.store(self._cell.value() + 1)
+        self._cell.nudge()
         for thread in self._threads:
             thread.join()
         self._state = "closed"
@@ -223,42 +234,49 @@ class LogFile:
         if size > self.options.record_bytes:
             raise RecordTooLarge(f"a record must be at most {self.options.record_bytes} bytes, was {size!r}")
 
-    def submit(self, request: WriteRequest, *, block: bool = True) -> "Future[Written]":
-        """Queue a request; the future ends when it is committed or refused.
+    def submit(self, request: WriteRequest) -> "Future[Written]":
+        """Queue a request, waiting while the queue is over its bound of bytes; the future ends when it is committed or
+        refused.
 
-        Over the queue's bound of bytes it waits, or with ``block`` False raises LogUnavailable at once. Requests of one
-        thread are committed in the order submitted. Future's errors: Fenced, StorageFull, LogCorrupt, LogUnavailable
-        (nothing of the request was kept), and what the request's own statements raised.
+        Requests of one thread are committed in the order submitted. Raises RecordTooLarge, LogUnavailable (closed).
+        The future's errors: Fenced, StorageFull, LogCorrupt, LogUnavailable (nothing of the request was kept), and what
+        the request's own statements raised.
         """
+        with self._cond:
+            while (future := self.offer(request)) is None:
+                self._cond.wait()
+        return future
+
+    def offer(self, request: WriteRequest) -> "Future[Written] | None":
+        """``submit`` without waiting: None when the queue has no room (``watch_room`` tells when to try again)."""
         for _, key, header, value in request.appends:
             self.check_size(key, header, value)
-        future: Future[Written] = Future()
         with self._cond:
-            while self._state == "open" and self._queued_bytes and not self._fits(request):
-                if not block:
-                    raise LogUnavailable("the log's queue is full")
-                self._cond.wait()
             if self._state != "open":
                 raise LogUnavailable("the log is closed")
+            if self._queued_bytes and self._queued_bytes + request.bytes > self.options.queue_bytes:
+                return None
+            future: Future[Written] = Future()
             self._queue.append((request, future))
             self._queued_bytes += request.bytes
             self._cond.notify_all()
         return future
 
+    def watch_room(self, told: Callable[[], None]) -> None:
+        """Call ``told`` from the writer thread whenever the queue has shrunk, and at the log's end."""
+        self._room_watchers.append(told)
+
     def write(self, request: WriteRequest) -> Written:
         """``submit`` and wait."""
         return self.submit(request).result()
 
+    def outside(self, run: Callable[[sqlite3.Connection], Any]) -> Any:
+        """Run something on the write connection between transactions, and wait for its result."""
+        return self.submit(WriteRequest(run=run, quiet=True, outside=True)).result().value
+
     def queued_bytes(self) -> int:
         """Bytes accepted and not yet committed."""
         return self._queued_bytes
-
-    def has_room(self, request: WriteRequest) -> bool:
-        """Whether ``submit`` would not wait now."""
-        return not self._queued_bytes or self._fits(request)
-
-    def _fits(self, request: WriteRequest) -> bool:
-        return self._queued_bytes + request.bytes <= self.options.queue_bytes
 
     def _write_on(self) -> None:
         try:
@@ -267,12 +285,16 @@ class LogFile:
                 if group is None:
                     return
                 self._step("taken")
+                self._current = group
                 self._commit(group)
+                self._current = []
         except SimulatedCrash:
             with self._cond:
                 self._state = "abandoned"
                 self._cond.notify_all()
             self._fail_queue()
+            for told in self._room_watchers:
+                told()
 
     def _next_group(self) -> list[tuple[WriteRequest, "Future[Written]"]] | None:
         with self._cond:
@@ -282,7 +304,14 @@ class LogFile:
                 return None
             group = [self._queue.popleft()]
             size = group[0][0].bytes
-            while self._queue and len(group) < _GROUP_REQUESTS and size < self.options.group_bytes:
+            if group[0][0].outside:
+                return group
+            while (
+                self._queue
+                and not self._queue[0][0].outside
+                and len(group) < _GROUP_REQUESTS
+                and size < self.options.group_bytes
+            ):
                 group.append(self._queue.popleft())
                 size += group[-1][0].bytes
             return group
@@ -316,6 +345,8 @@ class LogFile:
         pause = 0.0002
         while True:
             try:
+                if requests[0].outside and requests[0].run is not None:
+                    return [Written(0, 0, 0, 0, requests[0].run(self._writer))]
                 return write(self._writer, requests, self.clock.now_ns(), self._step)
             except sqlite3.OperationalError as error:
                 # SQLite's own busy handler sleeps 1 to 100 ms; another process holds the lock for about one.
@@ -327,13 +358,27 @@ class LogFile:
     def _tell(
         self, group: list[tuple[WriteRequest, "Future[Written]"]], results: Sequence[Written | Exception]
     ) -> None:
-        txn = max([result.txn for result in results if isinstance(result, Written)], default=0)
+        txn, touched = 0, set[int]()
+        for result in results:
+            if isinstance(result, Written) and result.txn > self._written:
+                # Somebody else's commit came between; its wake-up may be overwritten by ours before it is heard.
+                self._is_foreign |= result.txn != self._written + 1
+                self._written = result.txn
+        for (request, _), result in zip(group, results, strict=True):
+            if isinstance(result, Written) and not request.quiet:
+                txn = result.txn
+                touched.update([log >> schema.PARTITION_BITS for log, *_ in request.appends])
+                if request.run is not None:
+                    touched.add(-1)
         with self._cond:
             self._queued_bytes -= sum([request.bytes for request, _ in group])
             self._cond.notify_all()
         if txn:
+            self._txn = txn
             self._cell.store(txn)
-        for (_, future), result in zip(group, results, strict=True):
+        for (request, future), result in zip(group, results, strict=True):
+            if request.done is not None and isinstance(result, Written):
+                request.done(result.value)
             if not future.set_running_or_notify_cancel():
                 continue
             if isinstance(result, Exception):
@@ -341,17 +386,19 @@ class LogFile:
             else:
                 future.set_result(result)
         if txn:
-            self._announce(txn)
+            self._announce(txn, None if -1 in touched else frozenset(touched))
+        for told in self._room_watchers:
+            told()
         self._step("told")
 
     def _fail_queue(self) -> None:
         with self._cond:
-            left = [future for _, future in self._queue]
+            left = [future for _, future in (*self._current, *self._queue) if not future.done()]
             self._queue.clear()
             self._queued_bytes = 0
         for future in left:
             if future.set_running_or_notify_cancel():
-                future.set_exception(LogUnavailable("the log was closed before this was written"))
+                future.set_exception(LogUnavailable("the log stopped before it could say that this was written"))
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -387,7 +434,7 @@ class LogFile:
             self._news.wait_for(lambda: self._heard != seen or self._state != "open", timeout_s)
             return self._heard
 
-    def watch(self, told: Callable[[], None]) -> Callable[[], None]:
+    def watch(self, told: Watcher) -> Callable[[], None]:
         """Call ``told`` from a thread of the log after commits of any process; the result ends that."""
         self._watchers = [*self._watchers, told]
 
@@ -396,22 +443,47 @@ class LogFile:
 
         return stop
 
-    def _announce(self, txn: int) -> None:
+    def _announce(self, txn: int, touched: frozenset[int] | None) -> None:
         with self._news:
             self._txn = txn
             self._heard += 1
             self._news.notify_all()
         for told in self._watchers:
-            told()
+            told(touched)
 
     def _watch(self) -> None:
+        """Announce what other processes commit: one look into the file for all readers of this process."""
         seen = self._cell.value()
-        while self._state == "open":
-            # The time-out is for a process that was killed between its commit and its wake-up call.
-            value = self._cell.wait(seen, 0.5)
-            if self._state == "open" and value != self._txn & 0xFFFFFFFF:
-                self._announce(value)
-            seen = value
+        with contextlib.closing(self.connect()) as connection:
+            state = self._look(connection, None)
+            while self._state == "open":
+                # The time-out is for a process that was killed between its commit and its wake-up call.
+                value = self._cell.wait(seen, 0.5)
+                if self._state != "open":
+                    return
+                if self._is_foreign or value == seen or value & NUMBER != self._txn & NUMBER:
+                    self._is_foreign = False
+                    try:
+                        state = self._look(connection, state)
+                    except sqlite3.Error as error:
+                        self.last_fault = translated(error, "looking for news")
+                        self._announce(value, None)
+                seen = value
+
+    def _look(self, connection: sqlite3.Connection, before: tuple[int, int, int] | None) -> tuple[int, int, int]:
+        row = connection.execute("SELECT txn, next_id, groups FROM head").fetchone()
+        now = (int(row[0]), int(row[1]), int(row[2]))
+        if before is None or now == before:
+            return now
+        touched: frozenset[int] | None = None
+        if now[2] == before[2] and now[1] - before[1] <= _LOOK_ROWS:
+            found = connection.execute(
+                "SELECT DISTINCT log >> ? FROM record NOT INDEXED WHERE id >= ? AND id < ?",
+                (schema.PARTITION_BITS, before[1], now[1]),
+            )
+            touched = frozenset([row[0] for row in found])
+        self._announce(now[0], touched)
+        return now
 
 
 def _again(fault: CandlewickError, cause: Exception) -> CandlewickError:

@@ -103,7 +103,7 @@ class Cursor:
         if max_records > 0 and self._broken is None:
             try:
                 (end,) = connection.execute("SELECT max(id) FROM record").fetchone()
-                while not rows and self._broken is None and end is not None and self._frontier < end:
+                while not rows and not self._is_damaged() and end is not None and self._frontier < end:
                     self._read(connection, max_records, max_bytes, end, rows)
             except sqlite3.Error as error:
                 fault = translated(error, "reading it")
@@ -116,6 +116,9 @@ class Cursor:
             broken, self._broken = self._broken, None
             raise broken
         return rows
+
+    def _is_damaged(self) -> bool:
+        return self._broken is not None
 
     def _read(
         self, connection: sqlite3.Connection, max_records: int, max_bytes: int, end: int, rows: list[Row]
@@ -263,3 +266,43 @@ def before_time(connection: sqlite3.Connection, ts_ns: int) -> int:
 
 
 MARK_NS = 1_000_000_000
+
+
+def head_of(connection: sqlite3.Connection) -> int:
+    """The last offset given to any partition. Raises LogCorrupt, LogUnavailable."""
+    try:
+        return int(connection.execute("SELECT next_id FROM head").fetchone()[0]) - 1
+    except sqlite3.Error as error:
+        raise translated(error, "looking for its end") from error
+
+
+def count_behind(connection: sqlite3.Connection, places: Mapping[int, int]) -> int:
+    """How many rows lie behind these places."""
+    try:
+        return sum(
+            [
+                connection.execute("SELECT count(*) FROM record WHERE log = ? AND id > ?", place).fetchone()[0]
+                for place in places.items()
+            ]
+        )
+    except sqlite3.Error as error:
+        raise translated(error, "counting") from error
+
+
+def verify(connection: sqlite3.Connection) -> list[LogCorrupt]:
+    """Every damaged place in the file: each row against its checksum, then the file's own structure."""
+    found: list[LogCorrupt] = []
+    try:
+        cursor = Cursor(dict.fromkeys([row[0] for row in connection.execute("SELECT log FROM partition")], 0))
+        while True:
+            try:
+                if not cursor.read(connection, 1000, 8 << 20):
+                    break
+            except LogCorrupt as error:
+                found.append(error)
+        for (line,) in connection.execute("PRAGMA quick_check(20)"):
+            if line != "ok":
+                found.append(LogCorrupt(f"the log's file is damaged: {line}"))
+    except sqlite3.Error as error:
+        found.append(LogCorrupt(f"the log's file is damaged: {error}"))
+    return found

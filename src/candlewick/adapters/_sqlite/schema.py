@@ -30,7 +30,8 @@ _TABLES = (
     # One row: what every writing transaction reads first and writes last.
     """CREATE TABLE head (one INTEGER PRIMARY KEY CHECK (one = 1), format INTEGER NOT NULL, epoch INTEGER NOT NULL,
         next_id INTEGER NOT NULL, txn INTEGER NOT NULL, last_ts INTEGER NOT NULL, mark_ts INTEGER NOT NULL,
-        instance INTEGER NOT NULL, clean INTEGER NOT NULL)""",
+        instance INTEGER NOT NULL, groups INTEGER NOT NULL,
+        clean INTEGER NOT NULL)""",
     "CREATE TABLE topic (topic INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL)",
     # Per partition with records: how many are kept, their bytes, the newest ever, the newest that left by retention.
     """CREATE TABLE partition (log INTEGER PRIMARY KEY, records INTEGER NOT NULL, bytes INTEGER NOT NULL,
@@ -119,7 +120,7 @@ def _settle(connection: sqlite3.Connection, alone: bool, topics: Sequence[Topic]
         if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'head'").fetchone() is None:
             for table in _TABLES:
                 connection.execute(table)
-            connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0, 0, 0, 0, 1)", (FORMAT, first_offset(1)))
+            connection.execute("INSERT INTO head VALUES (1, ?, 1, ?, 0, 0, 0, 0, 0, 1)", (FORMAT, first_offset(1)))
         row = connection.execute("SELECT format, epoch, clean FROM head").fetchone()
         if row is None:
             raise LogCorrupt("the log's file has lost its head row")

@@ -16,6 +16,7 @@ _SYS_FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "ppc64le": 221, "s390
 _FUTEX_WAIT, _FUTEX_WAKE = 0, 1
 _EVERYONE = 0x7FFFFFFF
 _POLL_S = 0.003
+NUMBER = 0x7FFFFFFF
 
 
 class _Timespec(ctypes.Structure):
@@ -41,12 +42,20 @@ class WakeCell:
         self._libc = ctypes.CDLL(None, use_errno=True) if _SYS_FUTEX is not None else None
 
     def value(self) -> int:
-        """What the last commit stored."""
+        """What the last commit stored, in the lower 31 bits."""
         return self._word.value
 
     def store(self, number: int) -> None:
         """Publish a commit and wake whoever waits, in any process."""
-        struct.pack_into("<I", self._map, 0, number & 0xFFFFFFFF)
+        struct.pack_into("=I", self._map, 0, number & NUMBER)
+        self._wake()
+
+    def nudge(self) -> None:
+        """Wake whoever waits without a commit: the top bit, that no number has, is turned."""
+        struct.pack_into("=I", self._map, 0, self.value() ^ (NUMBER + 1))
+        self._wake()
+
+    def _wake(self) -> None:
         if self._libc is not None:
             self._libc.syscall(_SYS_FUTEX, ctypes.byref(self._word), _FUTEX_WAKE, _EVERYONE, None, None, 0)
 

@@ -38,7 +38,9 @@ class WriteRequest:
     """What becomes true together, or not at all.
 
     ``statements`` are (SQL, rows) run with executemany on this file (``stream_state`` and ``stream_cold`` are meant);
-    ``run`` is called last inside the transaction and its result handed back in ``Written.value``.
+    ``run`` is called last inside the transaction and its result handed back in ``Written.value``; ``done`` is called
+    with that result in the writer's thread, after the commit and in the order of commits. ``quiet`` requests wake
+    nobody. ``outside`` runs ``run`` alone and outside any transaction (vacuum, checkpoints).
     """
 
     appends: Sequence[Append] = ()
@@ -46,6 +48,9 @@ class WriteRequest:
     statements: Sequence[tuple[str, Sequence[Sequence[Any]]]] = ()
     producer: tuple[str, int] | None = None
     run: Callable[[sqlite3.Connection], Any] | None = None
+    done: Callable[[Any], None] | None = None
+    quiet: bool = False
+    outside: bool = False
     bytes: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
