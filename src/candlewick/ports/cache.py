@@ -8,6 +8,20 @@ not kept and is raised to all who waited. Memory is bounded in bytes; what was u
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from candlewick.kernel.errors import Conflict, Rejected
+
+
+class BadTtl(Rejected):
+    """A time to live must be positive."""
+
+    code = "BAD_TTL"
+
+
+class NotACounter(Conflict):
+    """The key holds something that ``increment`` did not make."""
+
+    code = "NOT_A_COUNTER"
+
 
 class Cache(Protocol):
     async def get(self, key: str) -> bytes | None: ...

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from candlewick.kernel.errors import Conflict, NotFound, Rejected
+from candlewick.kernel.errors import Conflict, NotFound, Rejected, Retryable
 
 
 class ObjectNotFound(NotFound):
@@ -22,6 +22,12 @@ class ObjectExists(Conflict):
 
 class BadObjectKey(Rejected):
     code = "BAD_OBJECT_KEY"
+
+
+class ObjectsUnavailable(Retryable):
+    """The folder or the service cannot be reached or refuses to work now."""
+
+    code = "OBJECTS_UNAVAILABLE"
 
 
 class ObjectInfo(msgspec.Struct, frozen=True):
