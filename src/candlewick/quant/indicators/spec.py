@@ -142,6 +142,7 @@ class IndicatorSpec:
                 for p in self.params
             ],
             "levels": list(self.levels),
+            "lookback": self.bind().lookback,
             "anchored": self.anchored,
             "gap": self.gap,
         }

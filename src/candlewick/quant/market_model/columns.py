@@ -34,9 +34,10 @@ class ModelTrades:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelCandles:
-    """n one-minute candles with at least one trade each, oldest first; ``open_time`` ms.
+    """n one-minute candles, oldest first; ``open_time`` ms.
 
     ``volume`` and ``taker_buy_volume`` are mantissas at ``size_scale``, ``quote_volume`` at the sum of both scales.
+    ``first_trade_id`` of a candle without trades is the id of the next trade.
     """
 
     open_time: Ints

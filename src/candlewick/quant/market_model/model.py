@@ -89,10 +89,15 @@ class MarketModel:
         np.fill_diagonal(target, 1.0)
         return target
 
-    def candles(self, symbol: str, start_ms: int, end_ms: int) -> ModelCandles:
-        """One-minute candles with open time in [start_ms, end_ms) that have trades; in a halt there are none."""
+    def candles(self, symbol: str, start_ms: int, end_ms: int, *, halted: bool = False) -> ModelCandles:
+        """One-minute candles with open time in [start_ms, end_ms) that have trades.
+
+        Minutes of a halt have none; with ``halted`` they are there, flat at the last price, as they are built from a
+        feed that stays alive and says nothing was traded.
+        """
         profile = self._profile(symbol)
-        start, end = _minutes(start_ms, end_ms)
+        _, end = _minutes(start_ms, end_ms)
+        start = min(-(-start_ms // MINUTE_MS), end)
         pieces = [np.empty((8, 0), dtype=np.int64)]
         firsts = [np.empty(0, dtype=np.int64)]
         for day, low, high in _days_of(start, end):
@@ -107,7 +112,11 @@ class MarketModel:
         rows, first = np.concatenate(pieces, axis=1), np.concatenate(firsts)
         times = np.arange(start, end, dtype=np.int64) * MINUTE_MS
         traded = rows[7] > 0
-        if not traded.all():
+        if halted:
+            last = self._close_before(symbol, start) if traded.size and not traded[0] else 0
+            for at in np.flatnonzero(~traded):
+                rows[:4, at] = rows[3, at - 1] if at else last
+        elif not traded.all():
             rows, first, times = rows[:, traded], first[traded], times[traded]
         return ModelCandles(
             times, rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7], first,
@@ -222,6 +231,12 @@ class MarketModel:
             )  # fmt: skip
             _keep(self._days, (symbol, day), kept.frozen())
         return kept
+
+    def _close_before(self, symbol: str, minute: int) -> int:
+        for halt in self.halts(minute * MINUTE_MS, minute * MINUTE_MS + 1):
+            before = self.candles(symbol, halt.start_ms - MINUTE_MS, halt.start_ms)
+            return int(before.close[-1])
+        return 0
 
     def _minute_of_id(self, symbol: str, trade_id: int) -> int:
         profile = self._profiles[symbol]

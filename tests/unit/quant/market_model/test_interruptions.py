@@ -60,3 +60,25 @@ def test_a_silence_takes_everything(model):
         assert 25 <= (silence.end_ns - silence.start_ns) / 1e9 <= 86
         for symbol in SYMBOLS:
             assert model.live_trades(symbol, silence.start_ns, silence.end_ns).trade_id.size == 0
+
+
+def test_halted_minutes_are_flat_candles_when_asked_for(model):
+    halt = model.halts(NOW - 14 * DAY_MS, NOW)[0]
+    start, end = halt.start_ms - 5 * MINUTE_MS, halt.end_ms + 5 * MINUTE_MS
+    traded, whole = (model.candles("SOL-USDT", start, end, halted=h) for h in (False, True))
+    length = (halt.end_ms - halt.start_ms) // MINUTE_MS
+    assert traded.open_time.size == 10
+    assert whole.open_time.tolist() == list(range(start, end, MINUTE_MS))
+    for prices in (whole.open, whole.high, whole.low, whole.close):
+        assert (prices[5 : 5 + length] == traded.close[4]).all()
+    for amounts in (whole.volume, whole.quote_volume, whole.taker_buy_volume, whole.trades):
+        assert (amounts[5 : 5 + length] == 0).all()
+    assert (whole.first_trade_id[5 : 6 + length] == traded.first_trade_id[5]).all()
+    inside = model.candles("SOL-USDT", halt.start_ms + 2 * MINUTE_MS, halt.start_ms + 4 * MINUTE_MS, halted=True)
+    assert inside.close.tolist() == [traded.close[4]] * 2
+
+
+def test_candles_open_within_the_span(model):
+    assert model.candles("SOL-USDT", NOW + 1, NOW + MINUTE_MS).open_time.size == 0
+    assert model.candles("SOL-USDT", NOW, NOW + 1).open_time.tolist() == [NOW]
+    assert model.candles("SOL-USDT", NOW + 1, NOW + MINUTE_MS + 1).open_time.tolist() == [NOW + MINUTE_MS]
