@@ -280,7 +280,7 @@ def _keep(store: OrderedDict[tuple[str, int], _Path], key: tuple[str, int], path
 
 
 def _minutes(start_ms: int, end_ms: int) -> tuple[int, int]:
-    """First epoch minute of [start_ms, end_ms) and the one after its last; candles want whole minutes inside."""
+    """First epoch minute of [start_ms, end_ms) and the one after its last."""
     if not 0 <= start_ms <= end_ms <= LAST_MS:
         raise OutOfTime(f"times must lie between 1970 and 2200 and run forwards, was {(start_ms, end_ms)!r}")
     return start_ms // MINUTE_MS, -(-end_ms // MINUTE_MS)
