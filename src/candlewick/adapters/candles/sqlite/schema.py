@@ -1,9 +1,7 @@
 """The tables of the candle store and their history, counted in SQLite's ``user_version``."""
 
-import sqlite3
-
+from candlewick.adapters._sqlite.steps import preparing
 from candlewick.kernel.clock import NS_PER_SECOND
-from candlewick.ports.database import DatabaseUnavailable
 
 # 8 KiB pages read a year of day blobs twice as fast as the default 4 KiB (7 against 13 ms); larger ones gain nothing
 # and make every commit of the tail larger.
@@ -30,37 +28,11 @@ _STEPS = (
     """,
 )
 
+prepare = preparing("candle store", _STEPS)
+
 DAY_NS = 86_400 * NS_PER_SECOND
 _HOUR_NS = 3_600 * NS_PER_SECOND
 _LEAST_RECORDS = 1440
-
-
-def prepare(connection: sqlite3.Connection) -> None:
-    """Bring the file to this version's tables; safe when several processes do it at once."""
-    if _version(connection) == len(_STEPS):
-        return
-    connection.execute("PRAGMA busy_timeout = 10000").close()
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        at = _version(connection)
-        if at > len(_STEPS):
-            raise DatabaseUnavailable(
-                f"the candle store was written by a newer version, schema was {at!r}", hint="Start that version"
-            )
-        for step in _STEPS[at:]:
-            for statement in step.split(";"):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(_STEPS)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("PRAGMA busy_timeout = 0").close()
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def span_ns(timeframe_s: int) -> int:
