@@ -1,0 +1,1 @@
+"""Files of candles and trades as they are found in the wild, read and written."""
