@@ -2,8 +2,10 @@
 
 A job is a named function, registered by the service that owns it, and JSON arguments. It is leased to one worker at a
 time; a worker that stops renewing loses it and the job is tried again, up to ``max_tries``; a job must therefore be
-safe to run again from its last saved ``checkpoint``. Cancelling is asked for and noticed at the job's next report.
-Progress never goes back within one try. The outcome of a finished job is kept until forgotten. Jobs survive a restart.
+safe to run again from its last saved ``checkpoint``. A job that raises is tried again too, after a growing pause; what
+it raises as ``Rejected`` ends it at once, because the same call would fail again. Cancelling is asked for and noticed
+at the job's next report. Progress never goes back within one try. The outcome of a finished job is kept until
+forgotten. Jobs survive a restart.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -77,6 +79,10 @@ class Jobs(Protocol):
 
     async def wait(self, job_id: str) -> Job:
         """The job once it has finished in whatever way."""
+        ...
+
+    async def forget(self, job_id: str) -> bool:
+        """Drop a finished job and its outcome; False while it is not finished. Raises UnknownJob."""
         ...
 
     async def list(self, *, kind: str | None = None, state: JobState | None = None) -> list[Job]: ...
