@@ -55,6 +55,31 @@ class UnknownSymbol(Rejected):
     code = "UNKNOWN_SYMBOL"
 
 
+NONSENSE: dict[str, str] = {
+    "BAD_FRAME": "A frame that is not the JSON the venue documents; skipped.",
+    "BAD_TYPE": "A field of a frame has another type than documented; the frame is skipped.",
+    "BAD_DECIMAL": "A number that is no finite plain decimal; the frame is skipped.",
+    "BAD_PRICE": "A price that is not positive; the trade is skipped and its id becomes a gap.",
+    "BAD_SIZE": "A size that is not positive; the trade is skipped and its id becomes a gap.",
+    "UNKNOWN_STREAM": "A stream nobody asked for; skipped.",
+    "UNKNOWN_SYMBOL": "An event of a symbol nobody asked for; skipped.",
+    "UNKNOWN_SNAPSHOT": "A book snapshot that cannot be told to belong to one book; skipped.",
+    "SYMBOL_MISMATCH": "The event's symbol is not its stream's; skipped.",
+    "CLOCK_JUMP": "An event time far from venue time; the event is skipped, a trade's id becomes a gap.",
+    "CLOCK_OFF": "This machine's clock and the venue's disagree by a minute or more; the venue's is taken.",
+    "ID_WENT_BACK": "A newer trade with an older id; skipped.",
+    "ID_JUMPED": "A trade id far ahead that the next trade did not confirm; skipped.",
+    "SCALE_WIDENED": "More digits than the tick allows; nothing is lost, the symbol's scale grows.",
+    "BOOK_SEQUENCE": "A hole in a book's update numbers; the book starts over from a fresh snapshot.",
+    "BOOK_CROSSED": "Best bid not below best ask; the book starts over from a fresh snapshot.",
+    "REQUEST_REFUSED": "The venue refused a subscription; it is asked again on a new connection.",
+    "SPOOL_FULL": "The trade spool reached its limit; its oldest trades were dropped and reported as a gap.",
+    "SPOOL_CORRUPT": "A spooled record was damaged; it is skipped and found again as a gap by id.",
+    "TRUNCATED_FILE": "A recording ends in the middle of a record; everything before it is used.",
+    "BAD_LINE": "A recording's line without a receive time; skipped.",
+}
+
+
 class Sink(Protocol):
     """Where a feed puts what it understood. Called on the event loop; must not block."""
 
@@ -66,7 +91,9 @@ class Sink(Protocol):
         """Every raw frame before it is parsed, for the recorder and the archive ring [19]."""
         ...
 
-    def nonsense(self, code: str, detail: str, raw: bytes) -> None: ...
+    def nonsense(self, code: str, detail: str, raw: bytes) -> None:
+        """What the venue should not have sent; ``code`` is a key of ``NONSENSE``, ``raw`` may be empty."""
+        ...
 
     def is_congested(self) -> bool:
         """True while trades should go to the feed's spool instead."""
@@ -88,14 +115,35 @@ class Feed(Protocol):
 
 
 class FrameParser(Protocol):
-    """Raw frames to messages; the same code for the live feed and for recordings."""
+    """Raw frames to messages; the same code for the live feed and for recordings.
+
+    Time is the frames' receive time alone, so the same frames give the same messages. Progress of a symbol opens every
+    living stretch with ``feed_alive`` false: between two Progress messages the feed was proven alive exactly when the
+    second has ``feed_alive``.
+    """
 
     def parse(self, ts_recv: int, raw: bytes, sink: Sink) -> None:
-        """Understands one frame; trades are gathered until ``flush``."""
+        """Understands one frame; trades are gathered until ``flush`` or until a batch is full."""
+        ...
+
+    def parse_many(self, frames: Sequence[tuple[int, bytes]], sink: Sink) -> None:
+        """As ``parse`` for each, faster: the same trades in the same batches; other messages may come later."""
         ...
 
     def flush(self, ts_recv: int, sink: Sink) -> None:
         """Hands over the gathered trades, one TradeBatch a symbol, then Progress where due."""
+        ...
+
+    def finish(self, ts_recv: int, sink: Sink) -> None:
+        """The frames end here: hands over everything, with a last Progress."""
+        ...
+
+    def checkpoint(self) -> bytes:
+        """After ``flush``: opaque state of trades, ids and Progress (books and quotes start over)."""
+        ...
+
+    def restore(self, saved: bytes) -> None:
+        """Makes a fresh parser go on where ``checkpoint`` was taken, as if there had been no break. Raises Corrupt."""
         ...
 
 
@@ -131,6 +179,8 @@ class Venue(Protocol):
         """Trades by id, inclusive; fewer when the venue no longer has them."""
         ...
 
-    def parser(self, instruments: Sequence[Instrument]) -> FrameParser: ...
+    def parser(self, instruments: Sequence[Instrument]) -> FrameParser:
+        """A parser for recordings; without instruments it takes on symbols as they appear, at the venue's digits."""
+        ...
 
     def feed(self, symbols: Sequence[str], instruments: Sequence[Instrument], sink: Sink) -> Feed: ...

@@ -1,0 +1,1 @@
+"""Raw frames on disk: recordings, the ring archive, and the player that reads both."""

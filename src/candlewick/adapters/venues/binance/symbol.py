@@ -1,0 +1,122 @@
+"""What the parser keeps per symbol: trades on their way, the book, the quote, and the scales they share."""
+
+from candlewick.adapters.venues._books.quote import QuoteConflator
+from candlewick.adapters.venues._trades.gather import GathererState, TradeGatherer
+from candlewick.adapters.venues.binance.depth import DepthBook
+from candlewick.adapters.venues.binance.instruments import WIRE_SCALE
+from candlewick.contracts.base import Origin
+from candlewick.contracts.market import Instrument
+from candlewick.kernel.decimals import INT64_MAX, MAX_SCALE, BadDecimal, parse_mantissa, scale_of
+from candlewick.ports.venue import Sink
+
+INFINITY = float("inf")
+
+# A float times 10**8, rounded, is the exact mantissa of an eight-digit decimal while it stays below 2**53.
+_WIRE = 10.0**WIRE_SCALE
+_EXACT_BELOW = 2**53 / _WIRE
+
+
+def from_float(value: float, divisor: int) -> int:
+    """The exact mantissa of a decimal of at most 8 digits behind the point that was read as a float, or -1.
+
+    ``divisor`` is 10**(8 - scale). -1: not a number, negative, too large to be exact, or finer than the scale; then
+    the digits themselves must be parsed.
+    """
+    if 0.0 <= value < _EXACT_BELOW:
+        mantissa = round(value * _WIRE)
+        if divisor == 1:
+            return mantissa
+        mantissa, rest = divmod(mantissa, divisor)
+        if not rest:
+            return mantissa
+    return -1
+
+
+def divisor_for(scale: int) -> int:
+    """What ``from_float`` divides by; 0 (never exact) for scales finer than the wire's."""
+    return int(10 ** (WIRE_SCALE - scale)) if scale <= WIRE_SCALE else 0
+
+
+class SymbolState:
+    """One followed symbol of one connection."""
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        *,
+        batch: int,
+        origin: Origin,
+        aggregated: bool,
+        quote_ns: int,
+        book_ns: int,
+        book_levels: int,
+    ) -> None:
+        exchange, symbol = instrument.exchange, instrument.symbol
+        self.instrument = instrument
+        self.trades = TradeGatherer(
+            exchange,
+            symbol,
+            instrument.price_scale,
+            instrument.size_scale,
+            batch=batch,
+            origin=origin,
+            aggregated=aggregated,
+        )
+        self.quote = QuoteConflator(exchange, symbol, every_ns=quote_ns, origin=origin)
+        self.book = DepthBook(exchange, symbol, levels=book_levels, every_ns=book_ns, origin=origin)
+        self._set_scales(instrument.price_scale, instrument.size_scale)
+        self.last_recv = 0
+
+    def _set_scales(self, price_scale: int, size_scale: int) -> None:
+        self.price_scale = price_scale
+        self.size_scale = size_scale
+        self.price_divisor = divisor_for(price_scale)
+        self.size_divisor = divisor_for(size_scale)
+        self.book.scales = (price_scale, size_scale)
+
+    def restore(self, saved: GathererState) -> None:
+        """Go on with trades where another parser stood; book and quote start over."""
+        self.trades.restore(saved)
+        self._set_scales(saved.price_scale, saved.size_scale)
+
+    def fast(self, price: float, size: float) -> tuple[int, int]:
+        """Exact mantissas of a price and a size read as floats; -1 where the digits must be parsed."""
+        if not (self.price_divisor and self.size_divisor):
+            return -1, -1
+        return from_float(price, self.price_divisor), from_float(size, self.size_divisor)
+
+    def level(self, price: float, size: float) -> tuple[int, int]:
+        """Mantissas of a book level. Raises BadDecimal for what no level can be.
+
+        A size too large to be exact at the wire's 8 digits is rounded at the symbol's own scale (books are conflated
+        views; trades never take this way).
+        """
+        p, q = self.fast(price, size)
+        if p > 0 and q >= 0:
+            return p, q
+        if not (0.0 < price < INFINITY and 0.0 <= size < INFINITY):
+            raise BadDecimal(f"a level needs a positive price and no negative size, was {(price, size)!r}")
+        return self._rounded(price, self.price_scale), self._rounded(size, self.size_scale)
+
+    @staticmethod
+    def _rounded(value: float, scale: int) -> int:
+        scaled = value * 10.0**scale
+        mantissa = round(scaled)
+        if mantissa > INT64_MAX or abs(scaled - mantissa) > max(mantissa * 2.0**-50, 1e-6):
+            raise BadDecimal(f"expected at most {scale} digits behind the point, was {value!r}")
+        return mantissa
+
+    def widen_for(self, price: str, size: str, ts_recv: int, sink: Sink) -> bool:
+        """Take finer scales when the venue sends more digits than its tick said. False when that is not the trouble."""
+        needed = max(self.price_scale, scale_of(price)), max(self.size_scale, scale_of(size))
+        if needed == (self.price_scale, self.size_scale) or max(needed) > MAX_SCALE:
+            return False
+        try:
+            parse_mantissa(price, needed[0])
+            parse_mantissa(size, needed[1])
+        except BadDecimal:
+            return False
+        self.trades.widen(*needed, ts_recv, sink)
+        self.book.desync(ts_recv, sink)
+        self._set_scales(*needed)
+        return True
