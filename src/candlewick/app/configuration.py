@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -15,8 +15,6 @@ from candlewick.kernel.settings import BadSettings, Layer, Loaded, environment_l
 
 FILE_NAME = "candlewick.toml"
 T = TypeVar("T", bound=msgspec.Struct)
-
-DEFAULT_SYMBOLS = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT", "BNB-USDT", "DOGE-USDT", "ADA-USDT", "AVAX-USDT")
 
 
 class ConfigNotFound(NotFound):
@@ -39,11 +37,7 @@ class AppSettings(msgspec.Struct, frozen=True):
     ] = 8000
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
-    log_format: Annotated[str, Meta(description="text or json.")] = "text"
-    exchange: Annotated[str, Meta(description="Venue to follow: a native one, or demo for the bundled market.")] = (
-        "auto"
-    )
-    symbols: Annotated[tuple[str, ...], Meta(description="Symbols followed on the first start.")] = DEFAULT_SYMBOLS
+    log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log lines.")] = "text"
     venue_rest_url: Annotated[str, Meta(description="REST base URL of the venue, to point at a test exchange.")] = ""
     venue_stream_url: Annotated[str, Meta(description="WebSocket base URL of the venue.")] = ""
     log_retention_hours: Annotated[float, Meta(gt=0, description="Events older than this leave the log.")] = 24.0

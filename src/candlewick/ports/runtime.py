@@ -166,3 +166,8 @@ class HasApi(Protocol):
     def hot(self) -> Mapping[str, Any]:
         """ASGI applications by path prefix that are asked so often that they go before the router."""
         ...
+
+    @property
+    def schemas(self) -> Sequence[type[msgspec.Struct]]:
+        """The structs that its routes name in their replies, for OpenAPI."""
+        ...

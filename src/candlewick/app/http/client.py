@@ -83,6 +83,6 @@ class HttpClient:
             reply = await self._http.request(method, path, headers=headers, **what)
         except httpx.HTTPError as error:
             raise ServiceUnreachable(
-                f"service {self._service} did not answer: {error or type(error).__name__}"
+                f"service {self._service} did not answer: {str(error) or type(error).__name__}"
             ) from error
         return reply.status_code, dict(reply.headers), reply.content

@@ -7,6 +7,7 @@ import msgspec
 
 from candlewick.kernel.errors import CandlewickError, Conflict, NotFound, Rejected, Retryable, StorageFull
 from candlewick.kernel.logging import correlation_id
+from candlewick.kernel.openapi import Problem
 
 _STATUS: tuple[tuple[type[CandlewickError], int], ...] = (
     (NotFound, 404),
@@ -17,18 +18,6 @@ _STATUS: tuple[tuple[type[CandlewickError], int], ...] = (
     (CandlewickError, 500),
 )
 MEDIA_TYPE = "application/problem+json"
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """The body of every error reply."""
-
-    title: str
-    status: int
-    code: str
-    detail: str
-    correlation_id: str | None = None
-    type: str = "about:blank"
-    hint: str | None = None
 
 
 def of(error: CandlewickError) -> Problem:
@@ -50,18 +39,3 @@ async def send(problem: Problem, send: Any) -> None:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "code", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "code": {"type": "string", "description": "Stable; see the list of error codes."},
-        "detail": {"type": "string"},
-        "correlation_id": {"type": ["string", "null"]},
-        "hint": {"type": ["string", "null"]},
-    },
-}

@@ -47,7 +47,7 @@ class Proxy:
         try:
             reply = await self._http.send(request, stream=True)
         except httpx.HTTPError as error:
-            detail = f"{self._base} did not answer: {error or type(error).__name__}"
+            detail = f"{self._base} did not answer: {str(error) or type(error).__name__}"
             await problems.send(problems.plain(503, "SERVICE_UNREACHABLE", detail), send)
             return
         try:

@@ -17,6 +17,7 @@ from candlewick.kernel.ids import IdSource
 from candlewick.kernel.lifecycle import Health, State
 from candlewick.kernel.logging import correlated
 from candlewick.kernel.metrics import Metrics
+from candlewick.kernel.openapi import Problem
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -100,7 +101,7 @@ class ServiceApp:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.api(scope, receive, send)  # type: ignore[arg-type]
+            await self.api(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
         else:
@@ -208,7 +209,7 @@ class ServiceApp:
         return Response(self._metrics.export(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _reply(problem: problems.Problem) -> Response:
+def _reply(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), problem.status, media_type=problems.MEDIA_TYPE)
 
 

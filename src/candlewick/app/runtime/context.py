@@ -130,7 +130,7 @@ class ServiceContext:
         return self._upstreams(service)
 
     def background(self, name: str, work: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)  # type: ignore[assignment]
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._finished(name, done))
 

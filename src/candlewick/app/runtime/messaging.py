@@ -12,7 +12,7 @@ from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Retryable
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
-from candlewick.ports.database import Database, Transaction
+from candlewick.ports.database import Database, Transaction, Value
 from candlewick.ports.log import Consumer, EventLog, NewRecord, Position, Producer, Record
 from candlewick.ports.runtime import Event, Follower, TransactionalHandler
 
@@ -238,7 +238,7 @@ class LogMessaging:
             return True
         if envelope.sequence == 0:
             return False
-        place = {"producer": envelope.producer, "topic": record.topic, "part": record.partition}
+        place: dict[str, Value] = {"producer": envelope.producer, "topic": record.topic, "part": record.partition}
         mark = await tx.fetch_one(
             "SELECT sequence FROM inbox_sequence WHERE producer = :producer AND topic = :topic AND part = :part", place
         )

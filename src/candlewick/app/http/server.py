@@ -1,0 +1,73 @@
+"""Serves ASGI applications on the running loop."""
+
+import asyncio
+import socket
+from contextlib import suppress
+from typing import Any
+
+from candlewick.kernel.errors import Fatal
+
+_DRAIN_S = 3
+
+
+class PortTaken(Fatal):
+    """The port to listen on belongs to another program."""
+
+    code = "PORT_TAKEN"
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket, bound before anything starts. Raises PortTaken with what to do."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="Choose another with --port, or stop the other program",
+        ) from None
+    listener.listen(1024)
+    listener.setblocking(False)
+    return listener
+
+
+class Server:
+    """One application on one socket; ``stop`` lets requests in hand finish, for three seconds."""
+
+    def __init__(self, app: Any, listener: socket.socket) -> None:
+        import uvicorn
+
+        self._listener = listener
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=1 << 20,
+                ws_ping_interval=30.0,
+                ws_ping_timeout=300.0,
+                server_header=False,
+                date_header=False,
+                timeout_graceful_shutdown=_DRAIN_S,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._server.config.load()
+        self._server.lifespan = self._server.config.lifespan_class(self._server.config)
+        await self._server.startup([self._listener])
+        self._task = asyncio.ensure_future(self._server.main_loop())
+
+    async def stop(self) -> None:
+        if self._task is None:
+            return
+        self._server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await self._task
+        await self._server.shutdown([self._listener])

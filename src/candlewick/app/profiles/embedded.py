@@ -1,0 +1,117 @@
+"""The embedded profile: SQLite files, memory and a local folder, all in one data dir; no server, no network needed."""
+
+import asyncio
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from candlewick.app.configuration import AppSettings
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.errors import CandlewickError, Rejected
+from candlewick.kernel.ids import IdSource
+from candlewick.kernel.logging import logger
+from candlewick.kernel.metrics import Metrics
+from candlewick.kernel.system import SystemClock, SystemIds
+from candlewick.ports.cache import Cache
+from candlewick.ports.log import EventLog
+from candlewick.ports.objects import Objects
+from candlewick.ports.venue import Venue
+
+_CACHE_BYTES = 64 << 20
+_EXPIRE_INTERVAL_S = 60.0
+
+
+class EmbeddedResources:
+    """app.runtime.resources.Resources on embedded stores. Opening makes the data dir and nothing else heavy."""
+
+    def __init__(self, data_dir: Path, settings: AppSettings, *, mode: str) -> None:
+        from candlewick.adapters.cache.memory import MemoryCache
+        from candlewick.adapters.log.sqlite import LogOptions, SqliteEventLog
+        from candlewick.adapters.objects.local import LocalObjects
+
+        self.clock: Clock = SystemClock()
+        self.ids: IdSource = SystemIds()
+        self.metrics = Metrics()
+        self.mode = mode
+        self._data_dir, self._settings = data_dir, settings
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self._sqlite_log = SqliteEventLog(
+            data_dir,
+            self.clock,
+            options=LogOptions(
+                durable=settings.durable,
+                retention_s=settings.log_retention_hours * 3600,
+                retention_bytes=settings.log_max_bytes,
+            ),
+        )
+        self.log: EventLog = self._sqlite_log
+        self.cache: Cache = MemoryCache(self.clock, max_bytes=_CACHE_BYTES)
+        self.objects: Objects = LocalObjects(data_dir / "objects", self.clock, self.ids)
+        self._venues: dict[str, Venue] = {}
+        self._expiry: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self.log.open()
+        self._expiry = asyncio.ensure_future(self._expire())
+
+    async def close(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._expiry
+        for venue in self._venues.values():
+            await venue.close()
+        await self.objects.close()
+        await self.cache.close()
+        await self.log.close()
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRE_INTERVAL_S)
+            try:
+                await self.log.expire(self.clock.now_ns())
+            except CandlewickError as error:
+                logger("log").warning("retention waits", code=error.code, detail=error.detail)
+
+    async def own(self, port: str, service: str, member: str) -> Any:
+        folder = self._data_dir / service
+        folder.mkdir(exist_ok=True)
+        match port:
+            case "database":
+                from candlewick.adapters.db.sqlite import SqliteDatabase
+
+                database = SqliteDatabase(folder / f"{service}.db", durable=self._settings.durable)
+                await database.open()
+                return database
+            case "candles":
+                from candlewick.adapters.candles.sqlite import SqliteCandleStore
+
+                store = SqliteCandleStore(folder / "candles.db", durable=self._settings.durable)
+                await store.open()
+                return store
+            case "jobs":
+                from candlewick.adapters.jobs.pool import PoolJobs
+
+                return PoolJobs(folder / "jobs.db", self.clock, self.ids)
+            case "stream":
+                from candlewick.adapters.stream.sqlite import SqliteStreamRuntime
+
+                return SqliteStreamRuntime(self._sqlite_log.file, clock=self.clock, member=member)
+            case _:
+                raise Rejected(f"the embedded profile offers no port of this name, was {port!r}")
+
+    def venue(self, name: str) -> Venue:
+        """The venue's adapter; only its package is imported. Raises UnknownVenue."""
+        if name not in self._venues:
+            self._venues[name] = new_venue(name, self.clock, self._settings, self._data_dir)
+        return self._venues[name]
+
+
+def new_venue(name: str, clock: Clock, settings: AppSettings, data_dir: Path) -> Venue:
+    """An adapter by the name of its package. Raises UnknownVenue."""
+    from candlewick.adapters import venues
+
+    options = {"rest_url": settings.venue_rest_url, "stream_url": settings.venue_stream_url}
+    given = {k: v for k, v in options.items() if v}
+    return venues.venue(name, clock=clock, random=random.Random().random, spool=data_dir / "spool" / name, **given)

@@ -1,0 +1,89 @@
+"""What one start of the product shows: a venue's live data, a recording, or the demo market."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from candlewick.app.configuration import Configuration
+from candlewick.kernel.errors import CandlewickError, Rejected
+from candlewick.kernel.system import SystemClock
+
+DEMO = "demo"
+LIVE = "binance"
+PROBE_TIMEOUT_S = 2.0
+
+
+class BadSpeed(Rejected):
+    """A replay speed that is neither a positive number nor max."""
+
+    code = "BAD_SPEED"
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """``mode`` is live, replay or simulated; ``why`` is told in one line when it is not what was hoped for."""
+
+    exchange: str
+    mode: str
+    detail: str
+    why: str = ""
+    paths: tuple[str, ...] = ()
+    speed: float = 1.0
+
+    def profile(self) -> dict[str, dict[str, Any]]:
+        """The settings that follow from it, weaker than the file's."""
+        return {
+            "market": {"exchange": self.exchange},
+            "collector": {"exchange": self.exchange, "replay_paths": self.paths, "replay_speed": self.speed},
+            "gateway": {"mode_detail": self.detail},
+        }
+
+
+async def choose(exchange: str, configuration: Configuration) -> Session:
+    """``auto`` takes the live venue when it answers within two seconds, else the demo market [20]."""
+    if exchange == DEMO:
+        return Session(DEMO, "simulated", "demo market")
+    if exchange != "auto":
+        return Session(exchange, "live", exchange)
+    if await is_reachable(configuration):
+        return Session(LIVE, "live", LIVE)
+    return Session(
+        DEMO, "simulated", "demo market",
+        f"{LIVE} did not answer within {PROBE_TIMEOUT_S:g} s: playing the demo market, a simulation, not real prices",
+    )  # fmt: skip
+
+
+async def is_reachable(configuration: Configuration) -> bool:
+    """Whether the live venue answers now."""
+    from candlewick.app.profiles.embedded import new_venue
+
+    try:
+        venue = new_venue(LIVE, SystemClock(), configuration.app, configuration.data_dir)
+        try:
+            return await asyncio.wait_for(venue.is_reachable(PROBE_TIMEOUT_S), PROBE_TIMEOUT_S + 0.5)
+        finally:
+            await venue.close()
+    except (CandlewickError, TimeoutError, OSError):
+        return False
+
+
+def replay(paths: Sequence[Path], speed: str) -> Session:
+    """A recording played by the collector. Raises BadSpeed."""
+    times = speed_of(speed)
+    shown = "as fast as possible" if times == 0 else f"{times:g}x"
+    return Session(LIVE, "replay", f"replay {shown}", paths=tuple(str(p.absolute()) for p in paths), speed=times)
+
+
+def speed_of(text: str) -> float:
+    """Times real time; 0 for ``max``. Raises BadSpeed."""
+    if text == "max":
+        return 0.0
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed <= 1_000_000:
+        raise BadSpeed(f"--speed takes a positive number or max, was {text!r}")
+    return speed

@@ -1,0 +1,1 @@
+"""Connections to exchanges: what they send goes to the log."""

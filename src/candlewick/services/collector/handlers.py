@@ -1,0 +1,145 @@
+"""From a feed to the log: what waits is bounded in bytes, trades keep their order, quotes and books conflate."""
+
+import asyncio
+from collections import Counter, deque
+from typing import Any
+
+from candlewick.contracts.base import Message
+from candlewick.contracts.collector import ConnectionChanged, TradeBatch
+from candlewick.kernel.clock import Clock
+from candlewick.kernel.errors import Retryable
+from candlewick.kernel.metrics import Metrics
+from candlewick.ports.runtime import Messaging
+from candlewick.services.collector.domain import TOPICS, conflation_key, event_time, weight
+from candlewick.services.collector.ports import FrameTap
+
+_RETRY_S = 0.1
+
+
+class OutgoingQueue:
+    """Filled by a feed on the event loop, emptied by one writer task."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._kept: deque[tuple[Message, int]] = deque()
+        self._newest: dict[tuple[str, str], tuple[Message, int]] = {}
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self.conflated = 0
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes
+
+    def is_congested(self) -> bool:
+        """Over half full: the feed should send its trades to the spool until this is False again."""
+        return self._bytes > self._max_bytes // 2
+
+    def put(self, message: Message, ts_recv: int) -> None:
+        """Take a message; one that can be conflated replaces the one that waits."""
+        key = conflation_key(message)
+        if key is None:
+            self._kept.append((message, ts_recv))
+            self._bytes += weight(message)
+        else:
+            if key in self._newest:
+                self.conflated += 1
+            self._newest[key] = (message, ts_recv)
+        self._filled.set()
+
+    async def take(self) -> list[tuple[Message, int]]:
+        """Everything that waits, oldest first, trades before quotes; waits for the first."""
+        await self._filled.wait()
+        self._filled.clear()
+        taken = [*self._kept, *self._newest.values()]
+        self._kept.clear()
+        self._newest.clear()
+        return taken
+
+    def done(self, taken: list[tuple[Message, int]]) -> None:
+        """The log has them."""
+        self._bytes -= sum(weight(message) for message, _ in taken if conflation_key(message) is None)
+
+    def is_empty(self) -> bool:
+        return not self._kept and not self._newest
+
+
+class FeedSink:
+    """ports.venue.Sink over the outgoing queue, with counters."""
+
+    def __init__(
+        self, exchange: str, queue: OutgoingQueue, metrics: Metrics, logger: Any, frames: FrameTap | None
+    ) -> None:
+        self._exchange, self._queue, self._metrics, self._logger = exchange, queue, metrics, logger
+        self._frames = frames
+        self._refused: Counter[str] = Counter()
+        self.connections: dict[str, str] = {}
+
+    def message(self, message: Message, ts_recv: int) -> None:
+        if isinstance(message, TradeBatch):
+            columns = message.columns_v1
+            self._metrics.count("trades_total", len(columns.trade_id), self._exchange)
+            self._metrics.observe("feed_lag_seconds", max(0, ts_recv - int(columns.ts_event[-1])) / 1e9, self._exchange)
+        elif isinstance(message, ConnectionChanged):
+            self.connections[message.connection] = message.state
+            open_now = sum(state == "connected" for state in self.connections.values())
+            self._metrics.gauge("feed_connections", open_now, self._exchange)
+            self._logger.info("connection", exchange=self._exchange, state=message.state, detail=message.detail)
+        self._queue.put(message, ts_recv)
+
+    def frame(self, ts_recv: int, raw: bytes) -> None:
+        self._metrics.count("feed_messages_total", 1, self._exchange)
+        if self._frames is not None:
+            self._frames.write(ts_recv, raw)
+
+    def nonsense(self, code: str, detail: str, raw: bytes) -> None:
+        """Count every one; log the first of a kind and then each thousandth, so that a mad venue fills no disk."""
+        self._refused[code] += 1
+        self._metrics.count("feed_nonsense_total", 1, self._exchange, code)
+        if self._refused[code] % 1000 == 1:
+            self._logger.warning(
+                "the venue sent nonsense", exchange=self._exchange, code=code, detail=detail, frame=raw[:200],
+                times=self._refused[code],
+            )  # fmt: skip
+
+    def is_congested(self) -> bool:
+        return self._queue.is_congested()
+
+
+class Writer:
+    """Empties the queue into the log: what is gathered in ``linger`` goes in one append, topics apart [8, 16]."""
+
+    def __init__(self, queue: OutgoingQueue, messaging: Messaging, clock: Clock, *, linger_s: float) -> None:
+        self._queue, self._messaging, self._clock, self._linger_s = queue, messaging, clock, linger_s
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What a full or busy log refuses is tried again, in order; nothing is dropped."""
+        while True:
+            taken = await self._queue.take()
+            self._idle.clear()
+            await self._write(taken)
+            self._queue.done(taken)
+            if self._queue.is_empty():
+                self._idle.set()
+            await self._clock.sleep(self._linger_s)
+
+    async def _write(self, taken: list[tuple[Message, int]]) -> None:
+        by_topic: dict[str, list[tuple[Message, int, int]]] = {}
+        for message, ts_recv in taken:
+            by_topic.setdefault(TOPICS[type(message)], []).append((message, event_time(message, ts_recv), ts_recv))
+        for topic, messages in by_topic.items():
+            while True:
+                try:
+                    await self._messaging.publish(topic, messages)
+                except Retryable:
+                    await self._clock.sleep(_RETRY_S)
+                else:
+                    break
+
+    async def drained(self) -> None:
+        """Returns when everything put so far is in the log."""
+        while not self._queue.is_empty() or not self._idle.is_set():
+            await self._clock.sleep(0.001)
+            await self._idle.wait()

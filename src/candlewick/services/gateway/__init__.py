@@ -1,0 +1,1 @@
+"""The only public door: routing, the page, the status of the whole."""

@@ -1,0 +1,44 @@
+"""The gateway's own routes, and the door that sends every other path to its service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Response
+
+from candlewick.kernel.openapi import reply
+from candlewick.ports.runtime import Context, ServiceClient
+from candlewick.services.gateway.domain import SERVICES, service_of
+from candlewick.services.gateway.handlers import Overview, Status
+from candlewick.services.gateway.settings import GatewaySettings
+
+_encode = msgspec.json.Encoder().encode
+
+
+def new_router(context: Context, overview: Overview, clients: Mapping[str, ServiceClient]) -> APIRouter:
+    """The status of the whole."""
+    router = APIRouter()
+    settings: GatewaySettings = context.settings
+
+    @router.get("/api/v1/status", tags=["status"], **reply(Status, "The whole at a glance.", errors=(503,)))
+    async def get_status() -> Response:
+        """Mode, freshness, open gaps, events a second, and the state of every service."""
+        status = await overview.status(context.mode, settings.mode_detail, dict(clients))
+        return Response(_encode(status), media_type="application/json")
+
+    return router
+
+
+class Door:
+    """Sends requests and sockets to the service that owns the path."""
+
+    def __init__(self, context: Context) -> None:
+        self._upstreams = {name: context.upstream(name) for name in SERVICES}
+
+    def upstream_of(self, path: str) -> Any | None:
+        """The ASGI application of the service that owns the path; None when it is the gateway's own."""
+        service = service_of(path)
+        return None if service is None else self._upstreams[service]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._upstreams[service_of(scope["path"]) or ""](scope, receive, send)

@@ -1,0 +1,1 @@
+"""Price, ticker, candles, windows, symbols."""

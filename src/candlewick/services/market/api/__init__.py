@@ -1,0 +1,1 @@
+"""HTTP of the market service: hot candles, routes, tables."""

@@ -1,0 +1,286 @@
+"""Use cases of the market service: following symbols, keeping windows, answering pages of candles."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from candlewick.contracts import codec
+from candlewick.contracts.collector import BookUpdated, QuoteUpdated, TradeBatch
+from candlewick.contracts.history import CandlesFetched, CandlesRepaired
+from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted
+from candlewick.contracts.stream import CandleBatch, CandleColumns
+from candlewick.contracts.timeframes import NAMES
+from candlewick.contracts.topics import MARKET_SYMBOLS, OPEN_OHLCV
+from candlewick.kernel.clock import Clock
+from candlewick.ports.log import Position
+from candlewick.ports.runtime import Event, Messaging, ServiceClient, UnitOfWork
+from candlewick.ports.venue import Venue
+from candlewick.quant.candles.values import to_arrays
+from candlewick.quant.windows.ring import FIELDS
+from candlewick.quant.windows.symbol import Rows
+from candlewick.services.market.domain import SymbolState
+from candlewick.services.market.errors import (
+    BadQuery,
+    HistoryFailed,
+    SymbolNotFollowed,
+    SymbolNotListed,
+    SymbolTaken,
+)
+from candlewick.services.market.ports import SymbolTable
+from candlewick.services.market.settings import MarketSettings
+
+_NS = 1_000_000
+Key = tuple[str, str]
+
+
+class Page(msgspec.Struct, frozen=True):
+    """What a reader asked for; times in ms, ``end`` exclusive."""
+
+    exchange: str
+    symbol: str
+    seconds: int
+    start: int | None
+    end: int | None
+    limit: int
+    as_of: int | None = None
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A page of candles: final rows oldest first, JSON of each, the open candle if it belongs, the next cursor."""
+
+    rows: Rows
+    encoded: list[bytes]
+    open_row: Rows | None
+    next: str | None
+
+
+class Market:
+    """The followed symbols' state, kept up to date by followers."""
+
+    def __init__(
+        self,
+        settings: MarketSettings,
+        table: SymbolTable,
+        messaging: Messaging,
+        history: ServiceClient,
+        clock: Clock,
+        logger: Any,
+    ) -> None:
+        self._settings, self._table, self._messaging, self._history = settings, table, messaging, history
+        self._clock, self._logger = clock, logger
+        self.states: dict[Key, SymbolState] = {}
+        self._loading: set[Key] = set()
+
+    # -- symbols -----------------------------------------------------------------------------------------------
+
+    async def follow_first(self, venue: Venue) -> None:
+        """On the first start, follow the configured symbols that the venue lists; waits for the venue."""
+        listed = {i.symbol: i for i in await venue.instruments()}
+        wanted = [listed[s] for s in self._settings.symbols if s in listed]
+        missing = [s for s in self._settings.symbols if s not in listed]
+        if missing:
+            self._logger.warning("symbols are not listed", symbols=missing, exchange=venue.info.name)
+
+        async def work(unit: UnitOfWork) -> None:
+            now = self._clock.now_ns()
+            for place, instrument in enumerate(wanted):
+                if await self._table.add(unit, instrument, now + place):
+                    unit.emit(MARKET_SYMBOLS.name, SymbolAdded(instrument), ts_event=now)
+
+        await self._messaging.unit_of_work(work)
+        for instrument in wanted:
+            self.add_state(instrument)
+
+    async def add_symbol(self, venue: Venue, symbol: str) -> Instrument:
+        """Follow one more symbol. Raises SymbolNotListed, SymbolTaken."""
+        instrument = next((i for i in await venue.instruments() if i.symbol == symbol), None)
+        if instrument is None:
+            raise SymbolNotListed(f"{venue.info.name} does not list the symbol, was {symbol!r}")
+
+        async def work(unit: UnitOfWork) -> bool:
+            now = self._clock.now_ns()
+            added = await self._table.add(unit, instrument, now)
+            if added:
+                unit.emit(MARKET_SYMBOLS.name, SymbolAdded(instrument), ts_event=now)
+            return added
+
+        if not await self._messaging.unit_of_work(work):
+            raise SymbolTaken(f"the symbol is followed already, was {symbol!r}")
+        self.add_state(instrument)
+        await self.load(instrument.exchange, instrument.symbol)
+        return instrument
+
+    async def remove_symbol(self, exchange: str, symbol: str) -> None:
+        """No longer follow a symbol; its stored candles stay. Raises SymbolNotFollowed."""
+
+        async def work(unit: UnitOfWork) -> bool:
+            removed = await self._table.remove(unit, exchange, symbol)
+            if removed:
+                unit.emit(MARKET_SYMBOLS.name, SymbolDeleted(exchange, symbol), ts_event=self._clock.now_ns())
+            return removed
+
+        if not await self._messaging.unit_of_work(work):
+            raise SymbolNotFollowed(f"{exchange} symbol is not followed, was {symbol!r}")
+        self.states.pop((exchange, symbol), None)
+
+    def add_state(self, instrument: Instrument) -> SymbolState:
+        """The state of a followed symbol, made if it is new."""
+        key = (instrument.exchange, instrument.symbol)
+        if key not in self.states:
+            self.states[key] = SymbolState(instrument, self._settings.ring_size)
+        return self.states[key]
+
+    def state(self, exchange: str, symbol: str) -> SymbolState:
+        """Raises SymbolNotFollowed."""
+        found = self.states.get((exchange, symbol))
+        if found is None:
+            known = ", ".join(sorted(s for e, s in self.states if e == exchange)[:12]) or "none"
+            raise SymbolNotFollowed(
+                f"{exchange} symbol is not followed, was {symbol!r}", hint=f"Followed there: {known}"
+            )
+        return found
+
+    def find(self, symbol: str, exchange: str | None) -> SymbolState:
+        """A followed symbol written BTC-USDT, BTC/USDT or BTCUSDT; the first exchange that has it if none is named."""
+        wanted = symbol.upper().replace("/", "-")
+        for (at, name), state in self.states.items():
+            if exchange in (None, at) and wanted in (name, name.replace("-", ""), state.instrument.venue_symbol):
+                return state
+        raise SymbolNotFollowed(f"symbol is not followed{f' on {exchange}' if exchange else ''}, was {symbol!r}")
+
+    # -- windows -----------------------------------------------------------------------------------------------
+
+    async def load(self, exchange: str, symbol: str) -> Mapping[tuple[str, int], Position]:
+        """Fill the windows of a symbol from history; returns the log positions that the rows include [13]."""
+        positions: Mapping[tuple[str, int], Position] = {}
+        state = self.states[exchange, symbol]
+        for seconds in NAMES:
+            columns, at = await self._ask_history(Page(exchange, symbol, seconds, None, None, self._settings.ring_size))
+            positions = positions or at
+            state.windows.apply(columns)
+        return positions
+
+    async def _ask_history(self, page: Page) -> tuple[CandleColumns, Mapping[tuple[str, int], Position]]:
+        params = {"limit": str(page.limit)}
+        if page.start is not None:
+            params["start_ns"] = str(page.start * _NS)
+        if page.end is not None:
+            params["end_ns" if page.start is not None else "before_ns"] = str(page.end * _NS)
+        if page.as_of is not None:
+            params["as_of_ns"] = str(page.as_of * _NS)
+        path = f"/history/candles/{page.exchange}/{page.symbol}/{NAMES[page.seconds]}"
+        status, headers, body = await self._history.get(path, params)
+        if status != 200:
+            raise HistoryFailed(f"history answered {status} for {path}")
+        message = codec.decode(CandleBatch.__name__, body)
+        assert isinstance(message, CandleBatch)
+        positions = {
+            (topic, int(part)): Position(int(epoch), int(offset))
+            for topic, part, epoch, offset in json.loads(headers.get("x-log-positions", "[]"))
+        }
+        return message.columns_v1, positions
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Follower of everything about prices."""
+        for event in events:
+            message = event.message
+            if isinstance(message, (CandleBatch, CandlesFetched, CandlesRepaired)):
+                state = self.states.get((message.exchange, message.symbol))
+                if state is None:
+                    continue
+                if event.topic == OPEN_OHLCV.name:
+                    state.windows.apply_open(message.columns_v1)
+                else:
+                    state.windows.apply(message.columns_v1)
+            elif isinstance(message, TradeBatch):
+                if state := self.states.get((message.exchange, message.symbol)):
+                    state.on_trades(message)
+            elif isinstance(message, QuoteUpdated):
+                if state := self.states.get((message.exchange, message.symbol)):
+                    state.on_quote(message)
+            elif isinstance(message, BookUpdated) and (state := self.states.get((message.exchange, message.symbol))):
+                state.on_book(message, event.envelope.ts_event // _NS)
+
+    # -- pages -------------------------------------------------------------------------------------------------
+
+    def from_memory(self, page: Page) -> Found | None:
+        """The page from the rings; None when it reaches behind them or asks for the past's view."""
+        state = self.states.get((page.exchange, page.symbol))
+        if state is None or page.as_of is not None:
+            return None
+        ring = state.windows.rings[page.seconds]
+        count = len(ring)
+        end = count if page.end is None else ring.between(0, page.end)[1]
+        if page.start is None:
+            if end < page.limit and not self._is_whole(count):
+                return None
+            first, last = max(0, end - page.limit), end
+            cursor = (
+                _cursor("before", int(ring.slice(first, first + 1)["open_time_ms"][0]))
+                if last - first == page.limit
+                else None
+            )
+        else:
+            if page.start < ring.first_open_ms and not self._is_whole(count):
+                return None
+            first = ring.between(page.start, page.start)[0]
+            last = min(end, first + page.limit)
+            more = last < end
+            cursor = _cursor("from", int(ring.slice(last, last + 1)["open_time_ms"][0])) if more else None
+        open_row = None
+        if last == count:
+            open_row = _inside(state.windows.open_row(page.seconds), page)
+        return Found(ring.slice(first, last), ring.encoded(first, last), open_row, cursor)
+
+    def _is_whole(self, count: int) -> bool:
+        """A ring that is not full holds all there is, once something was loaded."""
+        return 0 < count < self._settings.ring_size
+
+    async def page(self, page: Page) -> Found:
+        """A page of candles, from memory or else from history. Raises SymbolNotFollowed where nothing is known."""
+        found = self.from_memory(page)
+        if found is not None:
+            return found
+        columns, _ = await self._ask_history(page)
+        state = self.states.get((page.exchange, page.symbol))
+        if not len(columns.open_time) and state is None:
+            self.state(page.exchange, page.symbol)
+        arrays = to_arrays(columns)
+        rows = {name: getattr(arrays, name) for name, _ in FIELDS}
+        cursor = None
+        if len(rows["open"]) == page.limit:
+            cursor = (
+                _cursor("before", int(rows["open_time_ms"][0]))
+                if page.start is None
+                else _cursor("from", int(rows["open_time_ms"][-1]) + 1)
+            )
+        open_row = None
+        if state is not None and page.as_of is None and (page.start is None or cursor is None):
+            open_row = _inside(state.windows.open_row(page.seconds), page)
+            if open_row is not None and len(rows["open"]) and open_row["open_time_ms"][0] <= rows["open_time_ms"][-1]:
+                open_row = None
+        return Found(rows, [], open_row, cursor)
+
+
+def _inside(row: Rows | None, page: Page) -> Rows | None:
+    if row is None or (page.end is not None and row["open_time_ms"][0] >= page.end):
+        return None
+    return None if page.start is not None and row["open_time_ms"][0] < page.start else row
+
+
+def _cursor(kind: str, time_ms: int) -> str:
+    return base64.urlsafe_b64encode(f"{kind}:{time_ms}".encode()).decode().rstrip("=")
+
+
+def with_cursor(page: Page, cursor: str) -> Page:
+    """The page that a cursor goes on with. Raises BadQuery."""
+    try:
+        kind, _, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
+        time_ms = int(text)
+        field = {"before": "end", "from": "start"}[kind]
+    except (ValueError, KeyError):
+        raise BadQuery(f"cursor must be the 'next' of an earlier page, was {cursor!r}") from None
+    return msgspec.structs.replace(page, **{field: time_ms})

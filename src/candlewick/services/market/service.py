@@ -1,0 +1,86 @@
+"""The market service: wiring."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from candlewick.kernel.errors import Retryable
+from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
+from candlewick.ports.runtime import Context
+from candlewick.services.market.api.hot import HotCandles
+from candlewick.services.market.api.routes import new_router
+from candlewick.services.market.api.schemas import SCHEMAS
+from candlewick.services.market.handlers import Market
+from candlewick.services.market.settings import MarketSettings
+from candlewick.services.market.storage import SqlSymbolTable
+
+_FOLLOWED = (
+    "normalized.ohlcv", "normalized.ohlcv-open", "history.candles", "raw.market-data", "raw.ticker", "raw.book",
+)  # fmt: skip
+_RETRY_S = 5.0
+
+
+class MarketService:
+    """Windows from a snapshot and what comes after it; symbols from its own table."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._table = SqlSymbolTable()
+        self._market = Market(
+            context.settings,
+            self._table,
+            context.messaging,
+            context.client("history"),
+            context.clock,
+            context.logger,
+        )
+        self.router = new_router(self._market, context)
+        self.hot = {"/ohlcv/": HotCandles(self._market)}
+        self.schemas: tuple[type[msgspec.Struct], ...] = SCHEMAS
+
+    async def start(self) -> None:
+        settings: MarketSettings = self._context.settings
+        async with self._context.database.reading() as tx:
+            known = await self._table.all(tx, settings.exchange)
+        for instrument in known:
+            self._market.add_state(instrument)
+        positions: dict[tuple[str, int], Any] = {}
+        for instrument in known:
+            positions = positions or dict(await self._market.load(instrument.exchange, instrument.symbol))
+        await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=positions)
+        if not known:
+            first = asyncio.ensure_future(self._first_symbols(settings.exchange))
+            self._context.background("first symbols", first)
+
+    async def _first_symbols(self, exchange: str) -> None:
+        """Wait for the venue to name its instruments; readiness does not wait for it [20]."""
+        while True:
+            try:
+                await self._market.follow_first(self._context.venue(exchange))
+            except Retryable as error:
+                self._context.logger.warning("venue does not answer yet", exchange=exchange, code=error.code)
+                await self._context.clock.sleep(_RETRY_S)
+            else:
+                return
+
+    async def stop(self) -> None:
+        """Nothing in hand: all state is in the log, the table and memory."""
+
+    def health(self) -> Health:
+        return Health(State.READY, facts={"symbols": len(self._market.states)})
+
+
+SERVICE: ServiceSpec[Context] = ServiceSpec(
+    name="market",
+    place=1,
+    purpose="Price, ticker, candles and indicators of the followed symbols; which symbols are followed.",
+    settings=MarketSettings,
+    build=MarketService,
+    consumes=tuple(Subscription(topic, "broadcast") for topic in _FOLLOWED),
+    produces=("market.symbols",),
+    calls=("history",),
+    needs=frozenset({"database"}),
+    schema=Path(__file__).parent / "schema",
+)

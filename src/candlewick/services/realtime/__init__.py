@@ -1,0 +1,1 @@
+"""WebSocket fan-out with snapshots, resume and honest ends."""

@@ -1,0 +1,1 @@
+"""Sockets and event pages of the realtime service."""

@@ -1,0 +1,262 @@
+"""Use cases of the realtime service: who listens to what, what they are sent, how they go on after a break."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from candlewick.contracts import codec
+from candlewick.contracts.collector import BookUpdated, Side, TradeBatch
+from candlewick.contracts.history import CandlesFetched, CandlesRepaired
+from candlewick.contracts.stream import CandleBatch
+from candlewick.contracts.timeframes import NAMES, SECONDS
+from candlewick.contracts.topics import BY_NAME, HISTORY_CANDLES, NORMALIZED_OHLCV, OPEN_OHLCV, RAW_MARKET_DATA
+from candlewick.kernel.hashing import partition_of
+from candlewick.ports.log import EventLog, Position, Record
+from candlewick.ports.runtime import Event, ServiceClient
+from candlewick.quant.candles.values import to_arrays
+from candlewick.quant.windows.encoding import encode_row
+from candlewick.quant.windows.ring import FIELDS
+from candlewick.quant.windows.symbol import SymbolWindows
+from candlewick.services.realtime.domain import ClientQueue, Cursor
+from candlewick.services.realtime.errors import Hole, SnapshotFailed
+
+_NS_PER_MS = 1_000_000
+_RING = 1500
+_SIDES = {Side.SELL.value: "sell", Side.BUY.value: "buy", Side.UNKNOWN.value: "unknown"}
+_encode = msgspec.json.Encoder().encode
+CANDLE_TOPICS = (NORMALIZED_OHLCV.name, HISTORY_CANDLES.name)
+
+
+class Listener:
+    """One socket: what it wants, and what waits for it."""
+
+    def __init__(self, channel: str, exchange: str, symbol: str, seconds: int, max_bytes: int) -> None:
+        self.channel, self.exchange, self.symbol, self.seconds = channel, exchange, symbol, seconds
+        self.queue = ClientQueue(max_bytes)
+        self.filled = asyncio.Event()
+        self.too_slow = False
+
+    @property
+    def key(self) -> str:
+        return f"{self.exchange}:{self.symbol}"
+
+    def offer(self, data: bytes, cursors: dict[str, Cursor], *, conflate: Any = None) -> None:
+        """Queue a list of candles, trades or a book as JSON."""
+        if not self.queue.put(data, cursors, conflate=conflate):
+            self.too_slow = True
+        self.filled.set()
+
+
+class Fanout:
+    """Turns events into what listeners are sent. Windows are kept only for symbols that somebody listens to."""
+
+    def __init__(self, log: EventLog, market: ServiceClient, *, replay_records: int) -> None:
+        self._log, self._market, self._replay_records = log, market, replay_records
+        self._listeners: dict[tuple[str, str], set[Listener]] = {}
+        self._windows: dict[str, SymbolWindows] = {}
+        self.cursors: dict[tuple[str, int], Cursor] = {}
+
+    # -- listeners ---------------------------------------------------------------------------------------------
+
+    def add(self, listener: Listener) -> None:
+        """From now on the listener is offered what comes."""
+        self._listeners.setdefault((listener.channel, listener.key), set()).add(listener)
+
+    def remove(self, listener: Listener) -> None:
+        """The listener has gone; the last one of a symbol takes its windows along."""
+        place = (listener.channel, listener.key)
+        listeners = self._listeners.get(place, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(place, None)
+            if listener.channel == "ohlcv":
+                self._windows.pop(listener.key, None)
+
+    def count(self) -> int:
+        return sum(map(len, self._listeners.values()))
+
+    def places(self, listener: Listener) -> dict[str, Cursor]:
+        """Where this service stands in each topic the listener reads from."""
+        names = CANDLE_TOPICS if listener.channel == "ohlcv" else (RAW_MARKET_DATA.name,)
+        found = {}
+        for name in names:
+            cursor = self.cursors.get((name, partition_of(listener.key, BY_NAME[name].partitions)))
+            if cursor is not None:
+                found[name] = cursor
+        return found
+
+    # -- snapshots and resumption ------------------------------------------------------------------------------
+
+    async def snapshot(self, listener: Listener, candles: int) -> bytes:
+        """The newest candles as a JSON list. Raises SnapshotFailed, or what market says of the symbol."""
+        path = f"/ohlcv/{listener.exchange}/{listener.symbol}/{NAMES[listener.seconds]}"
+        page = await self._ask(path, {"limit": str(candles)})
+        return bytes(page["candles"])
+
+    async def ensure_windows(self, listener: Listener) -> None:
+        """Load the rings that open candles are put together from, once a symbol has its first listener."""
+        if listener.key in self._windows:
+            return
+        windows = SymbolWindows(_RING)
+        self._windows[listener.key] = windows
+        for name in ("1m", "1d"):
+            page = await self._market.get(
+                f"/ohlcv/{listener.exchange}/{listener.symbol}/{name}", {"limit": str(_RING), "format": "json"}
+            )
+            if page[0] == 200:
+                windows.apply_views(SECONDS[name], json.loads(page[2])["candles"])
+
+    async def _ask(self, path: str, params: dict[str, str]) -> dict[str, Any]:
+        status, _, body = await self._market.get(path, params)
+        if status != 200:
+            problem = json.loads(body) if body[:1] == b"{" else {}
+            raise SnapshotFailed(problem.get("detail", f"market answered {status}"))
+        decoded: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        return decoded
+
+    async def latest_tickers(self, symbols: str) -> bytes:
+        """The tickers as a JSON list."""
+        page = await self._ask("/tickers", {"symbols": symbols} if symbols else {})
+        return bytes(page["tickers"])
+
+    async def latest(self, listener: Listener) -> bytes | None:
+        """The newest trades or the book, None while there is none."""
+        status, _, body = await self._market.get(f"/{listener.channel}/{listener.exchange}/{listener.symbol}")
+        if status == 503:
+            return None
+        if status != 200:
+            raise SnapshotFailed(json.loads(body).get("detail", f"market answered {status}"))
+        return (
+            body
+            if listener.channel == "book"
+            else bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])["trades"])
+        )
+
+    async def resume(self, listener: Listener, after: dict[str, Cursor]) -> list[tuple[bytes, dict[str, Cursor]]]:
+        """What the listener missed behind its token, oldest first. Raises Hole when the log no longer has it all."""
+        places = self.places(listener)
+        missed: list[tuple[bytes, dict[str, Cursor]]] = []
+        budget = self._replay_records
+        for name, until in places.items():
+            cursor = after.get(name)
+            if cursor is None or cursor.partition != until.partition:
+                raise Hole("the token does not name every topic of this socket")
+            position = cursor.position
+            if position < until.position and await self._is_gone(name, cursor):
+                raise Hole("the token is older than what the log keeps")
+            while position < until.position:
+                records = await self._log.read_at(name, until.partition, position, min(500, budget))
+                if not records:
+                    raise Hole("the log no longer has what the token is followed by")
+                budget -= len(records)
+                if budget <= 0:
+                    raise Hole("the token is further back than a resumption reads")
+                for record in records:
+                    position = record.position
+                    data = self._replayed(record, listener)
+                    if data is not None:
+                        place = Cursor(name, record.partition, record.position)
+                        missed.append((data, {**places, name: place}))
+                    if position >= until.position:
+                        break
+        return missed
+
+    async def _is_gone(self, topic: str, cursor: Cursor) -> bool:
+        """Whether records behind the token may have left the log: then its own record has left as well."""
+        before = Position(cursor.position.epoch, cursor.position.offset - 1)
+        kept = await self._log.read_at(topic, cursor.partition, before, 1)
+        return not kept or kept[0].position != cursor.position
+
+    def _replayed(self, record: Record, listener: Listener) -> bytes | None:
+        if record.key != listener.key or record.value is None:
+            return None
+        message = codec.decode(codec.decode_envelope(record.header).type, record.value)
+        if isinstance(message, (CandleBatch, CandlesFetched, CandlesRepaired)):
+            return _candles_json(message.columns_v1, listener.seconds)
+        return _trades_json(message) if isinstance(message, TradeBatch) else None
+
+    # -- events ------------------------------------------------------------------------------------------------
+
+    def on_events(self, events: Sequence[Event]) -> None:
+        """Follower of candles, trades and books."""
+        for event in events:
+            cursor = Cursor(event.topic, event.partition, event.position)
+            self.cursors[event.topic, event.partition] = cursor
+            message = event.message
+            if isinstance(message, (CandleBatch, CandlesFetched, CandlesRepaired)):
+                self._on_candles(message, event.topic)
+            elif isinstance(message, TradeBatch):
+                self._send("trades", message.key, lambda m=message: _trades_json(m), None)
+            elif isinstance(message, BookUpdated):
+                ts_ms = event.envelope.ts_event // _NS_PER_MS
+                self._send("book", message.key, lambda m=message, t=ts_ms: _book_json(m, t), "book")
+
+    def _send(self, channel: str, key: str, make: Any, conflate: Any) -> None:
+        listeners = self._listeners.get((channel, key))
+        if not listeners:
+            return
+        data = make()
+        for listener in listeners:
+            listener.offer(data, self.places(listener), conflate=conflate)
+
+    def _on_candles(self, message: CandleBatch | CandlesFetched | CandlesRepaired, topic: str) -> None:
+        listeners = self._listeners.get(("ohlcv", message.key))
+        windows = self._windows.get(message.key)
+        if not listeners or windows is None:
+            return
+        if topic == OPEN_OHLCV.name:
+            windows.apply_open(message.columns_v1)
+            for listener in listeners:
+                row = windows.open_row(listener.seconds)
+                if row is not None:
+                    listener.offer(b"[%s]" % encode_row(row, 0), self.places(listener), conflate="open")
+            return
+        windows.apply(message.columns_v1)
+        for listener in listeners:
+            data = _candles_json(message.columns_v1, listener.seconds)
+            if data is not None:
+                listener.offer(data, self.places(listener))
+
+
+def _candles_json(columns: Any, seconds: int) -> bytes | None:
+    """The rows of one timeframe as a JSON list; None when there are none."""
+    places = np.flatnonzero(columns.timeframe == seconds)
+    if not len(places):
+        return None
+    arrays = to_arrays(columns)
+    rows = {name: getattr(arrays, name) for name, _ in FIELDS}
+    return b"[%s]" % b",".join(encode_row(rows, int(i)) for i in places)
+
+
+def _trades_json(batch: TradeBatch) -> bytes:
+    columns = batch.columns_v1
+    rows = zip(
+        columns.trade_id.tolist(),
+        (columns.price / 10**columns.price_scale).tolist(),
+        (columns.size / 10**columns.size_scale).tolist(),
+        columns.side.tolist(),
+        (columns.ts_event // _NS_PER_MS).tolist(),
+        strict=True,
+    )
+    return _encode([{"id": i, "price": p, "size": s, "side": _SIDES[d], "ts": t} for i, p, s, d, t in rows])
+
+
+def _book_json(book: BookUpdated, ts_ms: int) -> bytes:
+    def levels(prices: Any, sizes: Any) -> list[tuple[float, float]]:
+        return list(zip((prices / 10**book.price_scale).tolist(), (sizes / 10**book.size_scale).tolist(), strict=True))
+
+    return _encode(
+        {
+            "exchange": book.exchange,
+            "symbol": book.symbol,
+            "bids": levels(book.bid_price, book.bid_size),
+            "asks": levels(book.ask_price, book.ask_size),
+            "ts": ts_ms,
+            "sequence": book.sequence,
+            "in_sequence": book.in_sequence,
+        }
+    )
