@@ -101,6 +101,12 @@ def shown(step: Step) -> str:
     return " ".join(f"'{word}'" if " " in word else word for word in words)
 
 
+def excerpt(step: Step, lines: int = 80) -> str:
+    """What is worth reading of a failed step: the end of a test run, the beginning of anything else."""
+    kept = [line for line in step.output.rstrip().splitlines() if ": note: " not in line]
+    return "\n".join(kept[-lines:] if step.report else kept[:lines])
+
+
 def static_steps() -> list[Step]:
     return [
         Step("types", [PY, "-m", "mypy"]),
@@ -141,6 +147,8 @@ def test() -> list[list[Step]]:
     ]
     if web_ready():
         stages.append([Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")])
+        if (ROOT / "web/e2e/playwright.config.ts").is_file():
+            stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
     return stages
 
 
@@ -163,7 +171,7 @@ def main() -> int:
             steps += lanes.map(run, stage)
     failed = [step for step in steps if step.verdict == "FAILED"]
     for step in failed:
-        print(f"\n=== {step.name}: {shown(step)}\n{step.output.rstrip()}")
+        print(f"\n=== {step.name}: {shown(step)}\n{excerpt(step)}")
     print(f"\n{'step':<30}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
     for step in steps:
         columns = "".join(f"{n or '':>8}" for n in step.counts)
