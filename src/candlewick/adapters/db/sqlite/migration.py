@@ -5,6 +5,7 @@ and two processes that start at once do the work once.
 """
 
 import sqlite3
+import threading
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory
 
+# Alembic's ``op`` is one proxy for the whole process: two services migrating on their threads at once must take turns.
+_ALEMBIC = threading.Lock()
+
 
 def migrate(path: Path, history: Path, target: str, busy_timeout_s: float) -> str:
     """Bring the file to ``target`` and say where it is. Blocks; runs on the database's thread."""
@@ -27,7 +31,8 @@ def migrate(path: Path, history: Path, target: str, busy_timeout_s: float) -> st
     if stored(path, busy_timeout_s) == wanted:
         return wanted
     try:
-        return _run(path, history, revisions, wanted, busy_timeout_s)
+        with _ALEMBIC:
+            return _run(path, history, revisions, wanted, busy_timeout_s)
     except CandlewickError:
         raise
     except Exception as error:

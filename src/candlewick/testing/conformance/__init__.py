@@ -1,0 +1,1 @@
+"""Importable suites: the laws of each port, for every adapter."""
