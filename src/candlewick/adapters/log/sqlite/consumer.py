@@ -86,6 +86,8 @@ class SqliteConsumer:
             seen = self._bridge.news()
             if self._seat is not None:
                 self._seat.polled_ns = clock.monotonic_ns()
+                if self._seat.is_stale():
+                    await self._bridge.write(self._seat.heartbeat())
                 await self._settle(self._seat)
             records, changes = await self._read(max_records, max_bytes)
             if records:

@@ -15,6 +15,7 @@ class _Beat:
     """What one heartbeat found: where the member stands, or that its seat is gone and maybe somebody else's."""
 
     instance: int
+    at_ns: int
     standing: groups.Standing | None
     is_replaced: bool = False
 
@@ -29,6 +30,7 @@ class Seat:
         self.is_lost = False
         self.is_replaced = False
         self.polled_ns = file.clock.monotonic_ns()
+        self.heard_ns = 0
         self._logs = logs
         self._file = file
 
@@ -64,15 +66,20 @@ class Seat:
         now = self._file.clock.monotonic_ns()
         standing = groups.heartbeat(connection, self.group, instance, self._logs, now, self._lease())
         if standing is None:
-            return _Beat(instance, None, groups.is_replaced(connection, self.group, self.name))
-        return _Beat(instance, standing)
+            return _Beat(instance, now, None, groups.is_replaced(connection, self.group, self.name))
+        return _Beat(instance, now, standing)
 
     def _apply(self, beat: _Beat) -> None:
         # After the commit and in the order of commits, so that a rolled-back claim is never believed.
         self.instance = beat.instance
+        self.heard_ns = beat.at_ns
         self.standing = beat.standing
         self.is_lost = beat.standing is None
         self.is_replaced |= beat.is_replaced
+
+    def is_stale(self) -> bool:
+        """Not heard of for so long that the seat may be gone."""
+        return self._file.clock.monotonic_ns() - self.heard_ns > int(self._file.options.lease_s * 1e9 / 2)
 
     def is_idle(self) -> bool:
         """Not polled for so long that others should have its partitions."""
