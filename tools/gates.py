@@ -64,11 +64,15 @@ def count(step: Step) -> tuple[int, int, int]:
             total, bad = int(suite.get("tests", 0)), int(suite.get("failures", 0)) + int(suite.get("errors", 0))
             gone = int(suite.get("skipped", 0))
             passed, failed, skipped = passed + total - bad - gone, failed + bad, skipped + gone
-    for line in re.findall(r"^\s*Tests\s+(.*)\(\d+\)$", re.sub(r"\x1b\[[0-9;]*m", "", step.output), re.MULTILINE):
-        found = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", line)}
-        passed += found.get("passed", 0)
-        failed += found.get("failed", 0)
-        skipped += found.get("skipped", 0)
+    if not step.report:
+        plain = re.sub(r"\x1b\[[0-9;]*m", "", step.output)
+        # vitest: "Tests  1 failed | 20 passed (21)"; playwright: a line for each kind, "  20 passed (8.1s)"
+        said = re.findall(r"^\s*Tests\s+(.*)\(\d+\)$", plain, re.MULTILINE)
+        said += re.findall(r"^  (\d+ (?:passed|failed|skipped))(?: \([\d.]+m?s?\))?$", plain, re.MULTILINE)
+        for number, word in (pair for line in said for pair in re.findall(r"(\d+) (passed|failed|skipped)", line)):
+            passed += int(number) * (word == "passed")
+            failed += int(number) * (word == "failed")
+            skipped += int(number) * (word == "skipped")
     if step.verdict == "FAILED" and not failed:
         failed = 1
     return passed, failed, skipped
