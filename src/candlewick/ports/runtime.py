@@ -24,6 +24,7 @@ from candlewick.kernel.metrics import Metrics
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
 from candlewick.ports.database import Database, Row, Value
+from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.jobs import Jobs
 from candlewick.ports.log import EventLog, Position
 from candlewick.ports.objects import Objects
@@ -104,6 +105,11 @@ class Context(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def member(self) -> str:
+        """The process among those that share a consumer group; stable across its restarts."""
+        ...
+
+    @property
     def mode(self) -> str:
         """What the prices are: ``live`` (a venue's public data), ``replay`` (a recording) or ``simulated``."""
         ...
@@ -139,6 +145,22 @@ class Context(Protocol):
     def stream(self) -> StreamRuntime: ...
     def venue(self, name: str) -> Venue:
         """The venue's adapter, opened, shared by the process. Raises UnknownVenue."""
+        ...
+
+    @property
+    def archive(self) -> FrameTap | None:
+        """The ring of raw frames on disk [19]; None when it is turned off."""
+        ...
+
+    def recording(
+        self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
+    ) -> Recording:
+        """A recording to play, from (file, line) on; ``speed`` 0 is as fast as possible. ``report`` is told (code,
+        detail) of what is wrong with the files. Raises RecordingNotFound."""
+        ...
+
+    def on_step(self, step: str) -> None:
+        """A named step was reached; tests kill the process here."""
         ...
 
     def client(self, service: str) -> ServiceClient:

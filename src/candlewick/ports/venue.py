@@ -73,7 +73,7 @@ NONSENSE: dict[str, str] = {
     "BOOK_SEQUENCE": "A hole in a book's update numbers; the book starts over from a fresh snapshot.",
     "BOOK_CROSSED": "Best bid not below best ask; the book starts over from a fresh snapshot.",
     "REQUEST_REFUSED": "The venue refused a subscription; it is asked again on a new connection.",
-    "SPOOL_FULL": "The trade spool reached its limit; its oldest trades were dropped and reported as a gap.",
+    "SPOOL_FULL": "The trade spool, or its disk, is full; the trades were dropped and reported as a gap.",
     "SPOOL_CORRUPT": "A spooled record was damaged; it is skipped and found again as a gap by id.",
     "TRUNCATED_FILE": "A recording ends in the middle of a record; everything before it is used.",
     "BAD_LINE": "A recording's line without a receive time; skipped.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from candlewick.kernel.logging import logger
 from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.cache import Cache
+from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
 from candlewick.ports.venue import Venue
@@ -25,7 +27,10 @@ _EXPIRE_INTERVAL_S = 60.0
 class EmbeddedResources:
     """app.runtime.resources.Resources on embedded stores. Opening makes the data dir and nothing else heavy."""
 
-    def __init__(self, data_dir: Path, settings: AppSettings, *, mode: str) -> None:
+    def __init__(
+        self, data_dir: Path, settings: AppSettings, *, mode: str, on_step: Callable[[str], None] | None = None
+    ) -> None:
+        """``on_step`` is told of every named step on the way from a frame to a stored candle; tests kill there."""
         from candlewick.adapters.cache.memory import MemoryCache
         from candlewick.adapters.log.sqlite import LogOptions, SqliteEventLog
         from candlewick.adapters.objects.local import LocalObjects
@@ -34,11 +39,14 @@ class EmbeddedResources:
         self.ids: IdSource = SystemIds()
         self.metrics = Metrics()
         self.mode = mode
+        self.on_step = on_step or _ignore
+        self.archive: FrameTap | None = None
         self._data_dir, self._settings = data_dir, settings
         data_dir.mkdir(parents=True, exist_ok=True)
         self._sqlite_log = SqliteEventLog(
             data_dir,
             self.clock,
+            on_step=on_step,
             options=LogOptions(
                 durable=settings.durable,
                 retention_s=settings.log_retention_hours * 3600,
@@ -101,11 +109,24 @@ class EmbeddedResources:
             case _:
                 raise Rejected(f"the embedded profile offers no port of this name, was {port!r}")
 
+    def recording(
+        self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
+    ) -> Recording:
+        from candlewick.adapters.frames.player import Player
+        from candlewick.adapters.frames.reader import Position
+
+        position = Position(*start) if start is not None else None
+        return Player([Path(p) for p in paths], self.clock, report, speed=speed or None, start=position)
+
     def venue(self, name: str) -> Venue:
         """The venue's adapter; only its package is imported. Raises UnknownVenue."""
         if name not in self._venues:
             self._venues[name] = new_venue(name, self.clock, self._settings, self._data_dir)
         return self._venues[name]
+
+
+def _ignore(step: str) -> None:
+    """No one watches the steps."""
 
 
 def new_venue(name: str, clock: Clock, settings: AppSettings, data_dir: Path) -> Venue:

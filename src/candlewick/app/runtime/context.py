@@ -1,7 +1,7 @@
 """The context of one running service: the ports its spec needs, and nothing else."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from candlewick.app.runtime.messaging import LogMessaging
@@ -11,6 +11,7 @@ from candlewick.kernel.lifecycle import ServiceSpec
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
 from candlewick.ports.database import Database
+from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.jobs import Jobs
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
@@ -45,7 +46,7 @@ class ServiceContext:
         self._upstreams, self._clients, self._on_failure = upstreams, clients, on_failure
         self._tasks: set[asyncio.Task[None]] = set()
         self._owned: dict[str, Any] = {}
-        self._member = member
+        self._member = self.member = member
         self.messaging: LogMessaging
 
     async def open(self) -> None:
@@ -120,6 +121,18 @@ class ServiceContext:
 
     def venue(self, name: str) -> Venue:
         return self._resources.venue(name)
+
+    @property
+    def archive(self) -> FrameTap | None:
+        return self._resources.archive
+
+    def recording(
+        self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
+    ) -> Recording:
+        return self._resources.recording(paths, speed, start, report)
+
+    def on_step(self, step: str) -> None:
+        self._resources.on_step(step)
 
     def client(self, service: str) -> ServiceClient:
         if service not in self._spec.calls:

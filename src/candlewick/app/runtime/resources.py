@@ -1,11 +1,13 @@
 """What one process opens once and its services share."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.cache import Cache
+from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
 from candlewick.ports.venue import Venue
@@ -21,6 +23,8 @@ class Resources(Protocol):
     cache: Cache
     objects: Objects
     mode: str
+    archive: FrameTap | None
+    on_step: Callable[[str], None]
 
     async def open(self) -> None: ...
 
@@ -31,3 +35,7 @@ class Resources(Protocol):
         ...
 
     def venue(self, name: str) -> Venue: ...
+
+    def recording(
+        self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
+    ) -> Recording: ...

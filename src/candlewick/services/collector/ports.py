@@ -2,8 +2,23 @@
 
 from typing import Protocol
 
+import msgspec
 
-class FrameTap(Protocol):
-    """Takes every raw frame: the ring archive on disk, or a recording."""
+from candlewick.ports.runtime import UnitOfWork
 
-    def write(self, ts_recv: int, raw: bytes) -> None: ...
+
+class Saved(msgspec.Struct, frozen=True):
+    """How far a recording was played, and the parser's state there."""
+
+    file: str
+    line: int
+    parser: bytes
+    done: bool
+
+
+class PlaybackTable(Protocol):
+    """Where playbacks remember how far they came."""
+
+    async def load(self, tx: UnitOfWork, recording: str) -> Saved | None: ...
+
+    async def save(self, tx: UnitOfWork, recording: str, saved: Saved) -> None: ...

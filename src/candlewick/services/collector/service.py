@@ -1,21 +1,25 @@
-"""The collector: one feed an exchange, following what market follows."""
+"""The collector: one feed of its exchange, following what market follows; or a recording in a feed's place."""
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted
 from candlewick.kernel.errors import Retryable
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context, Event
 from candlewick.ports.venue import Feed
-from candlewick.services.collector.handlers import FeedSink, OutgoingQueue, Writer
+from candlewick.services.collector.handlers.playback import Playback
+from candlewick.services.collector.handlers.queue import OutgoingQueue, Writer
+from candlewick.services.collector.handlers.sink import FeedSink
 from candlewick.services.collector.settings import CollectorSettings
+from candlewick.services.collector.storage import SqlPlaybackTable
 
 _RETRY_S = 5.0
 
 
 class Collector:
-    """Keeps the set of followed symbols from the compacted topic, and one running feed an exchange."""
+    """Keeps the set of followed symbols from the compacted topic, and one running feed."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -23,66 +27,92 @@ class Collector:
         self._settings = settings
         self._queue = OutgoingQueue(settings.queue_bytes)
         self._writer = Writer(self._queue, context.messaging, context.clock, linger_s=settings.linger_ms / 1000)
-        self._followed: dict[str, dict[str, Instrument]] = {}
-        self._feeds: dict[str, Feed] = {}
-        self._sinks: dict[str, FeedSink] = {}
+        self._sink = FeedSink(settings.exchange, self._queue, context.metrics, context.logger, context.archive)
+        self._followed: dict[str, Instrument] = {}
+        self._feed: Feed | None = None
         self._changed = asyncio.Event()
+        self.playback: Playback | None = None
 
     async def start(self) -> None:
         self._context.background("writer", self._writer.run())
+        if self._settings.replay_paths:
+            self._context.background("playback", self._play())
+            return
         await self._context.messaging.replay(("market.symbols",), self._on_symbols)
-        self._context.background("feeds", self._keep_feeds())
+        self._context.background("feed", self._keep_feed())
 
     async def stop(self) -> None:
         """Close the sockets, then let what they gave reach the log."""
-        for feed in self._feeds.values():
-            await feed.close()
-        await self._writer.drained()
+        if self._feed is not None:
+            await self._feed.close()
+        if self.playback is None:
+            await self._writer.drained()
+
+    async def _play(self) -> None:
+        settings, context = self._settings, self._context
+        self.playback = Playback(
+            settings.replay_paths,
+            settings.replay_speed,
+            open_recording=lambda start: context.recording(
+                settings.replay_paths, settings.replay_speed, start, self._report
+            ),
+            parser=context.venue(settings.exchange).parser(()),
+            sink=self._sink,
+            writer=self._writer,
+            table=SqlPlaybackTable(),
+            messaging=context.messaging,
+            on_step=context.on_step,
+        )
+        await self.playback.run()
+        context.logger.info("recording played to its end", frames=self.playback.stats.frames)
+
+    def _report(self, code: str, detail: str) -> None:
+        self._context.logger.warning("recording is damaged", code=code, detail=detail)
+        self._context.metrics.count("feed_nonsense_total", 1, self._settings.exchange, code)
 
     def _on_symbols(self, events: Sequence[Event]) -> None:
         for event in events:
             message = event.message
             if isinstance(message, SymbolAdded):
-                instrument = message.instrument
-                self._followed.setdefault(instrument.exchange, {})[instrument.symbol] = instrument
-            elif isinstance(message, SymbolDeleted):
-                self._followed.get(message.exchange, {}).pop(message.symbol, None)
+                if message.instrument.exchange == self._settings.exchange:
+                    self._followed[message.instrument.symbol] = message.instrument
+            elif isinstance(message, SymbolDeleted) and message.exchange == self._settings.exchange:
+                self._followed.pop(message.symbol, None)
         self._changed.set()
 
-    async def _keep_feeds(self) -> None:
-        """Start the feed of an exchange with its first symbol; tell running ones what came and went."""
-        following: dict[str, set[str]] = {}
+    async def _keep_feed(self) -> None:
+        """Start the feed with the first symbol; tell it what came and went."""
+        following: set[str] = set()
         while True:
             self._changed.clear()
-            for exchange in (self._settings.exchange,):
-                instruments = self._followed.get(exchange, {})
-                wanted, now = set(instruments), following.get(exchange, set())
-                if exchange not in self._feeds and wanted:
-                    sink = FeedSink(exchange, self._queue, self._context.metrics, self._context.logger, None)
-                    self._sinks[exchange] = sink
-                    feed = self._context.venue(exchange).feed(sorted(wanted), list(instruments.values()), sink)
-                    self._feeds[exchange] = feed
-                    self._context.background(f"feed {exchange}", feed.run())
-                elif wanted != now:
-                    try:
-                        await self._feeds[exchange].follow(sorted(wanted - now))
-                        await self._feeds[exchange].unfollow(sorted(now - wanted))
-                    except Retryable as error:
-                        self._context.logger.warning("feed does not follow yet", exchange=exchange, code=error.code)
-                        await self._context.clock.sleep(_RETRY_S)
-                        self._changed.set()
-                        continue
-                following[exchange] = wanted
+            wanted = set(self._followed)
+            try:
+                if self._feed is None and wanted:
+                    venue = self._context.venue(self._settings.exchange)
+                    self._feed = venue.feed(sorted(wanted), list(self._followed.values()), self._sink)
+                    self._context.background(f"feed {self._settings.exchange}", self._feed.run())
+                elif self._feed is not None and wanted != following:
+                    await self._feed.follow(sorted(wanted - following))
+                    await self._feed.unfollow(sorted(following - wanted))
+            except Retryable as error:
+                self._context.logger.warning("feed does not follow yet", code=error.code, detail=error.detail)
+                await self._context.clock.sleep(_RETRY_S)
+                continue
+            following = wanted
             await self._changed.wait()
 
     def health(self) -> Health:
-        states = {f"{e}:{c}": s for e, sink in self._sinks.items() for c, s in sink.connections.items()}
+        states = dict(self._sink.connections)
         facts: dict[str, str | int | float | bool | None] = {
-            "symbols": sum(map(len, self._followed.values())),
+            "exchange": self._settings.exchange,
+            "symbols": len(self._followed),
             "queue_bytes": self._queue.bytes,
             "conflated": self._queue.conflated,
-            **states,
+            **{f"connection {name}": state for name, state in states.items()},
         }
+        if self.playback is not None:
+            stats = self.playback.stats
+            facts |= {"frames": stats.frames, "played": stats.done, "resumed_from": stats.resumed_from}
         if states and not any(state == "connected" for state in states.values()):
             return Health(State.DEGRADED, "no connection to the venue is open; it is tried again", facts)
         return Health(State.READY, facts=facts)
@@ -96,4 +126,6 @@ SERVICE: ServiceSpec[Context] = ServiceSpec(
     build=Collector,
     consumes=(Subscription("market.symbols", "broadcast"),),
     produces=("raw.market-data", "raw.book", "raw.ticker", "collector.gaps", "collector.connections"),
+    needs=frozenset({"database"}),
+    schema=Path(__file__).parent / "schema",
 )

@@ -1,17 +1,13 @@
-"""From a feed to the log: what waits is bounded in bytes, trades keep their order, quotes and books conflate."""
+"""What waits for the log: bounded in bytes, trades in order, quotes and books conflated; and who empties it."""
 
 import asyncio
-from collections import Counter, deque
-from typing import Any
+from collections import deque
 
 from candlewick.contracts.base import Message
-from candlewick.contracts.collector import ConnectionChanged, TradeBatch
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import Retryable
-from candlewick.kernel.metrics import Metrics
 from candlewick.ports.runtime import Messaging
 from candlewick.services.collector.domain import TOPICS, conflation_key, event_time, weight
-from candlewick.services.collector.ports import FrameTap
 
 _RETRY_S = 0.1
 
@@ -62,48 +58,6 @@ class OutgoingQueue:
 
     def is_empty(self) -> bool:
         return not self._kept and not self._newest
-
-
-class FeedSink:
-    """ports.venue.Sink over the outgoing queue, with counters."""
-
-    def __init__(
-        self, exchange: str, queue: OutgoingQueue, metrics: Metrics, logger: Any, frames: FrameTap | None
-    ) -> None:
-        self._exchange, self._queue, self._metrics, self._logger = exchange, queue, metrics, logger
-        self._frames = frames
-        self._refused: Counter[str] = Counter()
-        self.connections: dict[str, str] = {}
-
-    def message(self, message: Message, ts_recv: int) -> None:
-        if isinstance(message, TradeBatch):
-            columns = message.columns_v1
-            self._metrics.count("trades_total", len(columns.trade_id), self._exchange)
-            self._metrics.observe("feed_lag_seconds", max(0, ts_recv - int(columns.ts_event[-1])) / 1e9, self._exchange)
-        elif isinstance(message, ConnectionChanged):
-            self.connections[message.connection] = message.state
-            open_now = sum(state == "connected" for state in self.connections.values())
-            self._metrics.gauge("feed_connections", open_now, self._exchange)
-            self._logger.info("connection", exchange=self._exchange, state=message.state, detail=message.detail)
-        self._queue.put(message, ts_recv)
-
-    def frame(self, ts_recv: int, raw: bytes) -> None:
-        self._metrics.count("feed_messages_total", 1, self._exchange)
-        if self._frames is not None:
-            self._frames.write(ts_recv, raw)
-
-    def nonsense(self, code: str, detail: str, raw: bytes) -> None:
-        """Count every one; log the first of a kind and then each thousandth, so that a mad venue fills no disk."""
-        self._refused[code] += 1
-        self._metrics.count("feed_nonsense_total", 1, self._exchange, code)
-        if self._refused[code] % 1000 == 1:
-            self._logger.warning(
-                "the venue sent nonsense", exchange=self._exchange, code=code, detail=detail, frame=raw[:200],
-                times=self._refused[code],
-            )  # fmt: skip
-
-    def is_congested(self) -> bool:
-        return self._queue.is_congested()
 
 
 class Writer:

@@ -1,0 +1,1 @@
+"""From feeds and recordings to the log."""

@@ -1,0 +1,96 @@
+"""Plays a recording through the venue's own parser into the log, and remembers how far it came."""
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from candlewick.ports.frames import Recording
+from candlewick.ports.runtime import Messaging, UnitOfWork
+from candlewick.ports.venue import FrameParser
+from candlewick.services.collector.handlers.queue import Writer
+from candlewick.services.collector.handlers.sink import FeedSink
+from candlewick.services.collector.ports import PlaybackTable, Saved
+
+OpenRecording = Callable[[tuple[str, int] | None], Recording]
+
+
+class PlaybackStats(msgspec.Struct):
+    """What a playback has done since it started."""
+
+    frames: int = 0
+    done: bool = False
+    resumed_from: str = ""
+
+
+class Playback:
+    """One recording. The position is saved only when the log has everything before it, so a killed player loses
+    nothing; what it then plays twice is dropped by trade id."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        speed: float,
+        *,
+        open_recording: OpenRecording,
+        parser: FrameParser,
+        sink: FeedSink,
+        writer: Writer,
+        table: PlaybackTable,
+        messaging: Messaging,
+        on_step: Callable[[str], None],
+    ) -> None:
+        self._name = recording_name(paths)
+        self._speed = speed
+        self._open, self._parser, self._sink, self._writer = open_recording, parser, sink, writer
+        self._table, self._messaging, self._on_step = table, messaging, on_step
+        self.stats = PlaybackStats()
+
+    async def run(self) -> None:
+        """Until the recording ends. A recording that was played to its end before is not played again."""
+        saved = await self._load()
+        if saved is not None:
+            if saved.done:
+                self.stats.done = True
+                return
+            self._parser.restore(saved.parser)
+            self.stats.resumed_from = f"{saved.file}:{saved.line}"
+        recording = self._open((saved.file, saved.line) if saved is not None else None)
+        last_recv, file, line = 0, saved.file if saved else "", saved.line if saved else 0
+        async for block in recording.blocks():
+            file, line = block.position.file, block.position.line
+            if block.frames:
+                last_recv = block.frames[-1][0]
+                self._parser.parse_many(block.frames, self._sink)
+                self._parser.flush(last_recv, self._sink)
+                self._on_step("decoded")
+                self.stats.frames += len(block.frames)
+                await self._writer.drained()
+            await self._save(file, line, done=False)
+        self._parser.finish(last_recv, self._sink)
+        await self._writer.drained()
+        await self._save(file, line, done=True)
+        self.stats.done = True
+
+    async def _load(self) -> Saved | None:
+        async def work(unit: UnitOfWork) -> Any:
+            return await self._table.load(unit, self._name)
+
+        found: Saved | None = await self._messaging.unit_of_work(work)
+        return found
+
+    async def _save(self, file: str, line: int, *, done: bool) -> None:
+        saved = Saved(file, line, self._parser.checkpoint(), done)
+
+        async def work(unit: UnitOfWork) -> None:
+            await self._table.save(unit, self._name, saved)
+
+        await self._messaging.unit_of_work(work)
+
+
+def recording_name(paths: Sequence[str]) -> str:
+    """The same recording has the same name wherever it is started from: hash of its absolute paths."""
+    text = "\0".join(str(Path(p).absolute()) for p in paths)
+    return blake2b(text.encode(), digest_size=12).hexdigest()
