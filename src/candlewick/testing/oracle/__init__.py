@@ -1,0 +1,1 @@
+"""Slow and obvious twins of fast code, to hold it to."""
