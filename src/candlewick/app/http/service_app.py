@@ -1,7 +1,7 @@
 """One service as an ASGI application: health and metrics, hot paths, then its router; errors as problems."""
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from typing import Any, cast
 
 import msgspec
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from candlewick import __version__
-from candlewick.app.http import problems
+from candlewick.app.http import openapi, problems
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.lifecycle import Health, State
@@ -48,6 +48,7 @@ class ServiceApp:
         self._health, self._dependencies, self._metrics = health, dependencies, metrics
         self._ids, self._logger = ids, logger
         self._hot: Mapping[str, ASGIApp] = {}
+        self._schemas: Sequence[type[msgspec.Struct]] = ()
         self._title = title
         self.api = self._new_api()
 
@@ -81,6 +82,7 @@ class ServiceApp:
             response_model=None,
             name=f"{self._name}_health_dependencies",
         )
+        api.add_api_route("/service/openapi.json", self._get_openapi, include_in_schema=False)
         api.add_api_route(
             "/metrics",
             self._get_metrics,
@@ -95,6 +97,7 @@ class ServiceApp:
         """Take over the router and hot paths of a service that has just been built."""
         self.api = self._new_api()
         self._hot = dict(getattr(service, "hot", {}))
+        self._schemas = tuple(getattr(service, "schemas", ()))
         router = getattr(service, "router", None)
         if router is not None:
             self.api.include_router(router)
@@ -137,7 +140,7 @@ class ServiceApp:
         hot = next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
         with correlated(correlation.decode()):
             try:
-                if not path.startswith(("/health", "/metrics")) and self._health().state not in _SERVING:
+                if not path.startswith(("/health", "/metrics", "/service/")) and self._health().state not in _SERVING:
                     detail = f"service {self._name} is {self._health().state.value}"
                     await problems.send(problems.plain(503, "SERVICE_NOT_READY", detail), answer)
                 elif hot is not None:
@@ -203,6 +206,10 @@ class ServiceApp:
         found = await self._dependencies()
         body = {name: {"ok": fault is None, "detail": fault} for name, fault in found.items()}
         return _json({"service": self._name, "dependencies": body}, 200)
+
+    async def _get_openapi(self) -> Response:
+        """This service's own part of the API description."""
+        return _json(openapi.describe(self.api, self._schemas), 200)
 
     async def _get_metrics(self) -> Response:
         """Prometheus text format."""

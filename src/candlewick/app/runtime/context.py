@@ -135,7 +135,7 @@ class ServiceContext:
         self._resources.on_step(step)
 
     def client(self, service: str) -> ServiceClient:
-        if service not in self._spec.calls:
+        if service not in (*self._spec.calls, self.name):
             raise Fatal(f"service {self.name} asked {service!r}, which its spec does not call")
         return self._clients(service)
 

@@ -37,7 +37,8 @@ class MixedScales(Rejected):
 def rank(columns: CandleColumns) -> NDArray[np.int64]:
     """One number a row; of two rows of one candle the higher one stands."""
     whole = (columns.flags & GAPPED) == 0
-    return (whole.astype(np.int64) << 40) | (columns.revision.astype(np.int64) << 8) | _RANKS[columns.origin]
+    out: NDArray[np.int64] = (whole.astype(np.int64) << 40) | (columns.revision.astype(np.int64) << 8)
+    return out | _RANKS[columns.origin]
 
 
 def take(columns: CandleColumns, places: NDArray[Any]) -> CandleColumns:

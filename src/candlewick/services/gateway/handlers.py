@@ -75,6 +75,15 @@ class Overview:
         self._gaps: set[str] = set()
         self._last_event_ns = 0
 
+    async def load_gaps(self, history: ServiceClient) -> None:
+        """The gaps that are open already; what history cannot tell now comes with its events."""
+        try:
+            status, _, body = await history.get("/gaps", {"state": "open"})
+        except CandlewickError:
+            return
+        if status == 200:
+            self._gaps |= {gap["id"] for gap in json.loads(body)["gaps"]}
+
     def on_events(self, events: Sequence[Event]) -> None:
         """Follower of raw and ledger topics."""
         now = self._clock.monotonic_ns()

@@ -4,7 +4,7 @@ import msgspec
 
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
-from candlewick.services.gateway.api import Door, new_router
+from candlewick.services.gateway.api.routes import Door, new_router
 from candlewick.services.gateway.domain import ROUTES, SERVICES
 from candlewick.services.gateway.handlers import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
@@ -19,12 +19,14 @@ class Gateway:
         self._context = context
         self._overview = Overview(context.clock, context.log)
         clients = {name: context.client(name) for name in SERVICE.calls}
-        self.router = new_router(context, self._overview, clients)
+        self.router = new_router(context, self._overview, context.client("gateway"), clients)
+        self._history = clients["history"]
         door = Door(context)
         self.hot = {prefix: door for prefix, _ in ROUTES}
         self.schemas: tuple[type[msgspec.Struct], ...] = (Status,)
 
     async def start(self) -> None:
+        await self._overview.load_gaps(self._history)
         await self._context.messaging.follow(_WATCHED, self._overview.on_events)
 
     async def stop(self) -> None:

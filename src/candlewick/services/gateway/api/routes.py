@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from candlewick.kernel.openapi import reply
 from candlewick.ports.runtime import Context, ServiceClient
+from candlewick.services.gateway.api.description import asyncapi, page, whole_openapi
 from candlewick.services.gateway.domain import SERVICES, service_of
 from candlewick.services.gateway.handlers import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
@@ -15,7 +16,9 @@ from candlewick.services.gateway.settings import GatewaySettings
 _encode = msgspec.json.Encoder().encode
 
 
-def new_router(context: Context, overview: Overview, clients: Mapping[str, ServiceClient]) -> APIRouter:
+def new_router(
+    context: Context, overview: Overview, own: ServiceClient, clients: Mapping[str, ServiceClient]
+) -> APIRouter:
     """The status of the whole."""
     router = APIRouter()
     settings: GatewaySettings = context.settings
@@ -26,7 +29,28 @@ def new_router(context: Context, overview: Overview, clients: Mapping[str, Servi
         status = await overview.status(context.mode, settings.mode_detail, dict(clients))
         return Response(_encode(status), media_type="application/json")
 
+    @router.get("/openapi.json", include_in_schema=False)
+    async def get_openapi() -> Response:
+        """One document for all services."""
+        return Response(_encode(await whole(own, clients)), media_type="application/json")
+
+    @router.get("/asyncapi.json", include_in_schema=False)
+    async def get_asyncapi() -> Response:
+        """One document for all sockets."""
+        return Response(_encode(asyncapi(await whole(own, clients))), media_type="application/json")
+
+    @router.get("/docs", include_in_schema=False)
+    async def get_docs() -> Response:
+        """Routes and sockets to read."""
+        return Response(page(await whole(own, clients)), media_type="text/html")
+
     return router
+
+
+async def whole(own: ServiceClient, clients: Mapping[str, ServiceClient]) -> dict[str, Any]:
+    """The document of all services, with the gateway's own part first."""
+    _, _, body = await own.get("/service/openapi.json")
+    return await whole_openapi(msgspec.json.decode(body), clients)
 
 
 class Door:
