@@ -69,11 +69,11 @@ async def is_reachable(configuration: Configuration) -> bool:
         return False
 
 
-def replay(paths: Sequence[Path], speed: str) -> Session:
+def replay(paths: Sequence[Path], speed: str, *, exchange: str = LIVE) -> Session:
     """A recording played by the collector. Raises BadSpeed."""
     times = speed_of(speed)
     shown = "as fast as possible" if times == 0 else f"{times:g}x"
-    return Session(LIVE, "replay", f"replay {shown}", paths=tuple(str(p.absolute()) for p in paths), speed=times)
+    return Session(exchange, "replay", f"replay {shown}", paths=tuple(str(p.absolute()) for p in paths), speed=times)
 
 
 def speed_of(text: str) -> float:

@@ -12,7 +12,7 @@ from candlewick.app.http.proxy import Proxy
 from candlewick.app.http.service_app import ServiceApp
 from candlewick.app.runtime.context import ServiceContext
 from candlewick.app.runtime.resources import Resources
-from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.errors import CandlewickError, Fatal
 from candlewick.kernel.lifecycle import Health, Service, ServiceSpec, State
 from candlewick.kernel.logging import logger as new_logger
 
@@ -43,6 +43,13 @@ class Hosted:
             ids=host.resources.ids,
             logger=self.logger,
         )
+
+    @property
+    def service(self) -> Any:
+        """The running service itself, for the commands that wait for it. Raises Fatal when it does not run."""
+        if self._service is None:
+            raise Fatal(f"service {self.spec.name} does not run: {self.detail}")
+        return self._service
 
     def health(self) -> Health:
         if self.state is State.READY and self._service is not None:

@@ -27,11 +27,12 @@ class Collector:
         self._settings = settings
         self._queue = OutgoingQueue(settings.queue_bytes)
         self._writer = Writer(self._queue, context.messaging, context.clock, linger_s=settings.linger_ms / 1000)
-        self._sink = FeedSink(settings.exchange, self._queue, context.metrics, context.logger, context.archive)
+        self.sink = FeedSink(settings.exchange, self._queue, context.metrics, context.logger, context.archive)
         self._followed: dict[str, Instrument] = {}
         self._feed: Feed | None = None
         self._changed = asyncio.Event()
         self.playback: Playback | None = None
+        self.played = asyncio.Event()
 
     async def start(self) -> None:
         self._context.background("writer", self._writer.run())
@@ -57,13 +58,14 @@ class Collector:
                 settings.replay_paths, settings.replay_speed, start, self._report
             ),
             parser=context.venue(settings.exchange).parser(()),
-            sink=self._sink,
+            sink=self.sink,
             writer=self._writer,
             table=SqlPlaybackTable(),
             messaging=context.messaging,
             on_step=context.on_step,
         )
         await self.playback.run()
+        self.played.set()
         context.logger.info("recording played to its end", frames=self.playback.stats.frames)
 
     def _report(self, code: str, detail: str) -> None:
@@ -89,7 +91,7 @@ class Collector:
             try:
                 if self._feed is None and wanted:
                     venue = self._context.venue(self._settings.exchange)
-                    self._feed = venue.feed(sorted(wanted), list(self._followed.values()), self._sink)
+                    self._feed = venue.feed(sorted(wanted), list(self._followed.values()), self.sink)
                     self._context.background(f"feed {self._settings.exchange}", self._feed.run())
                 elif self._feed is not None and wanted != following:
                     await self._feed.follow(sorted(wanted - following))
@@ -102,7 +104,7 @@ class Collector:
             await self._changed.wait()
 
     def health(self) -> Health:
-        states = dict(self._sink.connections)
+        states = dict(self.sink.connections)
         facts: dict[str, str | int | float | bool | None] = {
             "exchange": self._settings.exchange,
             "symbols": len(self._followed),

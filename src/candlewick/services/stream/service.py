@@ -1,6 +1,7 @@
 """The stream processor: runs the candle operator on the profile's stream runtime."""
 
 import asyncio
+from collections.abc import Mapping
 
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
@@ -34,6 +35,14 @@ class Stream:
     def _fail(self, error: BaseException) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    async def caught_up(self) -> None:
+        """Returns when everything that was in the log at the call has been processed and committed."""
+        await self._context.stream.caught_up()
+
+    def counters(self) -> Mapping[str, int]:
+        """What the operator has counted since the start: candles, late, duplicates and more."""
+        return dict(self._context.stream.stats().counters)
 
     def _export(self) -> None:
         stats = self._context.stream.stats()

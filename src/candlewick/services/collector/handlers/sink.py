@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from candlewick.contracts.base import Message
-from candlewick.contracts.collector import ConnectionChanged, TradeBatch
+from candlewick.contracts.collector import ConnectionChanged, GapSuspected, TradeBatch
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.frames import FrameTap
 from candlewick.services.collector.handlers.queue import OutgoingQueue
@@ -18,14 +18,19 @@ class FeedSink:
     ) -> None:
         self._exchange, self._queue, self._metrics, self._logger = exchange, queue, metrics, logger
         self._frames = frames
-        self._refused: Counter[str] = Counter()
+        self.refused: Counter[str] = Counter()
+        self.trades = 0
+        self.gaps = 0
         self.connections: dict[str, str] = {}
 
     def message(self, message: Message, ts_recv: int) -> None:
         if isinstance(message, TradeBatch):
             columns = message.columns_v1
+            self.trades += len(columns.trade_id)
             self._metrics.count("trades_total", len(columns.trade_id), self._exchange)
             self._metrics.observe("feed_lag_seconds", max(0, ts_recv - int(columns.ts_event[-1])) / 1e9, self._exchange)
+        elif isinstance(message, GapSuspected):
+            self.gaps += 1
         elif isinstance(message, ConnectionChanged):
             self.connections[message.connection] = message.state
             open_now = sum(state == "connected" for state in self.connections.values())
@@ -40,12 +45,12 @@ class FeedSink:
 
     def nonsense(self, code: str, detail: str, raw: bytes) -> None:
         """Count every one; log the first of a kind and then each thousandth, so that a mad venue fills no disk."""
-        self._refused[code] += 1
+        self.refused[code] += 1
         self._metrics.count("feed_nonsense_total", 1, self._exchange, code)
-        if self._refused[code] % 1000 == 1:
+        if self.refused[code] % 1000 == 1:
             self._logger.warning(
                 "the venue sent nonsense", exchange=self._exchange, code=code, detail=detail, frame=raw[:200],
-                times=self._refused[code],
+                times=self.refused[code],
             )  # fmt: skip
 
     def is_congested(self) -> bool:

@@ -115,6 +115,7 @@ def page(openapi: dict[str, Any]) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Candlewick API</title><style>{style}</style><h1>Candlewick API</h1>"
-        f"<p>Machine-readable: <a href='/openapi.json'>openapi.json</a>, <a href='/asyncapi.json'>asyncapi.json</a>.</p>"
+        "<p>Machine-readable: <a href='/openapi.json'>openapi.json</a>, "
+        "<a href='/asyncapi.json'>asyncapi.json</a>.</p>"
         f"<table>{''.join(rows)}</table></html>"
     )
