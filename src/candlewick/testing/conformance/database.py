@@ -261,7 +261,7 @@ class DatabaseConformance:
 
     async def test_09_values_come_back_as_they_went_in(self, harness: Harness[Database]) -> None:
         database = await _ready(harness)
-        rows = [
+        rows: list[dict[str, Value]] = [
             {
                 "name": "most",
                 "big": (1 << 63) - 1,
