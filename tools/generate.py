@@ -1,12 +1,10 @@
 """``./dev gen``: everything that is generated from something else, in the order in which one needs the other.
 
-Protobuf modules from proto/; the OpenAPI document of the served application and the page's types from it; the reference
+Protobuf modules from proto/; the API's documents from a running product, and the page's types from them; the reference
 in docs/ and the tables in the services' READMEs. ``--lock`` resolves requirements/ anew instead.
 """
 
 import argparse
-import importlib
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +14,6 @@ from tools import gen_proto, lock
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def openapi() -> bool:
-    """Write web/openapi.json from the application; False when this tree serves none."""
-    if importlib.util.find_spec("candlewick.app.openapi") is None:
-        return False
-    document: bytes = importlib.import_module("candlewick.app.openapi").document()
-    (ROOT / "web/openapi.json").write_bytes(document)
-    return True
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev gen", description=__doc__)
     parser.add_argument("--lock", action="store_true", help="resolve requirements/*.txt from pyproject.toml")
@@ -32,15 +21,17 @@ def main() -> int:
     args = parser.parse_args()
     if args.lock:
         return lock.main(upgrade=args.upgrade)
-    print("+ protobuf modules")
+    print("+ protobuf modules", flush=True)
     gen_proto.generate(gen_proto.OUT)
-    print("+ web/openapi.json", "" if openapi() else "(this tree serves no OpenAPI document)")
+    # processes of their own: the protobuf modules of this one may be the old ones
+    steps = [[sys.executable, "-m", "tools.openapi"], [sys.executable, "-m", "tools.reference"]]
     if (ROOT / "web/node_modules").is_dir():
-        print("+ npm run gen", flush=True)
-        subprocess.run(["npm", "run", "--silent", "gen"], cwd=ROOT / "web", check=True)
-    print("+ docs/reference", flush=True)
-    # a process of its own: the protobuf modules of this one may be the old ones
-    return subprocess.run([sys.executable, "-m", "tools.reference"], cwd=ROOT, check=False).returncode
+        steps.insert(1, ["npm", "--prefix", "web", "run", "--silent", "gen"])
+    for step in steps:
+        print("+", " ".join(step).replace(sys.executable, "python"), flush=True)
+        if status := subprocess.run(step, cwd=ROOT, check=False).returncode:
+            return status
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ programs may hold on to, so that the gate refuses to lose one.
 """
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from pathlib import Path
 from candlewick.contracts import codec, topics
 from candlewick.kernel.metrics import CATALOGUE as METRICS
 from candlewick.quant.indicators.registry import catalogue as indicators
-from tools import catalogues, diagram
+from tools import catalogues, commands, diagram, openapi
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("docs/reference")
@@ -190,7 +191,11 @@ def pages() -> dict[Path, str]:
         FOLDER / "services.md": services_page(),
         FOLDER / "metrics.md": metrics_page(),
         FOLDER / "indicators.md": indicators_page(),
+        FOLDER / "command-line.md": NOTE + commands.page(),
     }
+    kept = [ROOT / openapi.OPENAPI, ROOT / openapi.ASYNCAPI]
+    if all(path.is_file() for path in kept):
+        out[FOLDER / "http.md"] = NOTE + openapi.http_page(*(json.loads(path.read_text()) for path in kept))
     for spec in catalogues.specs():
         path = Path("src/candlewick/services") / spec.name / "README.md"
         here = (ROOT / path).read_text() if (ROOT / path).is_file() else README.format(spec.name, spec.purpose)
