@@ -79,8 +79,8 @@ def http_page(openapi: dict[str, Any], asyncapi: dict[str, Any]) -> str:
     """Routes and sockets as a page."""
     lines = [
         "# HTTP and sockets\n",
-        "All of this is served by the gateway; `/docs` of a running one lists the same. Errors are problem+json with one",
-        "of the [error codes](errors.md).\n",
+        "All of this is served by the gateway; `/docs` of a running one lists the same. Errors are problem+json with",
+        "one of the [error codes](errors.md).\n",
     ]
     for path, item in openapi["paths"].items():
         for method, route in item.items():
