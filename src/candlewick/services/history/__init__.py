@@ -1,0 +1,1 @@
+"""Keeps candles: stores what others build, fetches what is missing, owns the gap ledger, backs itself up."""

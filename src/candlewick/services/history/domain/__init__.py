@@ -1,0 +1,1 @@
+"""What history decides, as pure functions: rows, gaps, plans, quality."""

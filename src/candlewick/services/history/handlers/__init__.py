@@ -1,0 +1,1 @@
+"""What history does: store, ledger gaps, repair, fetch, keep, archive."""
