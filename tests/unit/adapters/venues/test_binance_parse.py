@@ -184,7 +184,7 @@ def test_id_jump_is_a_gap_with_exact_ids() -> None:
     """Law 7."""
     sink = run([10, 11, 15, 16])
     (gap,) = sink.of(GapSuspected)
-    assert (gap.first_missing_id, gap.last_missing_id, gap.reason) == (12, 14, "id_jump")
+    assert (gap.first_missing_id, gap.last_missing_id, gap.reason) == (12, 14, "missing_ids")
     assert (gap.start_ns, gap.end_ns) == ((T0 + 1) * NS, (T0 + 2) * NS)
     assert ids_of(sink.trades()) == [10, 11, 15, 16]
 

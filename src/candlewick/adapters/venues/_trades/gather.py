@@ -122,7 +122,7 @@ class TradeGatherer:
             if trade_id - last > _FAR_JUMP:
                 self._held = (trade_id, price, size, ts_event, ts_recv, side)
                 return
-            self._gap(last + 1, trade_id - 1, self.last_ts, ts_event, ts_recv, "id_jump", sink)
+            self._gap(last + 1, trade_id - 1, self.last_ts, ts_event, ts_recv, "missing_ids", sink)
             self._missing.append((last + 1, trade_id - 1))
             del self._missing[:-_MISSING_KEPT]
             self.last_id = trade_id
@@ -237,7 +237,7 @@ class TradeGatherer:
         if abs(trade_id - held[0]) > _FAR_JUMP:
             sink.nonsense("ID_JUMPED", f"{self.symbol}: newest trade id is {self.last_id}, was {held[0]!r}", b"")
             return
-        self._gap(self.last_id + 1, held[0] - 1, self.last_ts, held[3], held[4], "id_jump", sink)
+        self._gap(self.last_id + 1, held[0] - 1, self.last_ts, held[3], held[4], "missing_ids", sink)
         self._missing.append((self.last_id + 1, held[0] - 1))
         self.last_id = held[0] - 1
         self.add(*held, sink)
