@@ -12,6 +12,7 @@ from candlewick.ports.log import LogCorrupt
 
 # Below this distance to the end a scan by row id, skipping other topics' rows, beats one seek per partition.
 _NEAR = 4096
+_WIDEST = 1 << 20
 _COLUMNS = "id, log, ts_append, key, crc, header, value"
 _OVERHEAD = 48
 
@@ -109,9 +110,10 @@ class Cursor:
                 fault = translated(error, "reading it")
                 if not isinstance(fault, LogCorrupt):
                     raise fault from error
-                self._broken = fault
                 self._pending.clear()
-                self._frontier = next_readable(connection, self._frontier) - 1
+                if self._read_singly(connection, max_records, rows):
+                    self._broken = fault
+                    self._frontier = next_readable(connection, self._frontier) - 1
         if not rows and self._broken is not None:
             broken, self._broken = self._broken, None
             raise broken
@@ -124,10 +126,12 @@ class Cursor:
         self, connection: sqlite3.Connection, max_records: int, max_bytes: int, end: int, rows: list[Row]
     ) -> None:
         if not self._pending and (end - self._frontier <= _NEAR or self._index_broken):
+            self._skip_gap(connection, end)
             high = min(end, self._frontier + _NEAR)
             found = connection.execute(
-                f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id > ? AND id <= ? AND ({self._sql}) ORDER BY id",
-                (self._frontier, high),
+                f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id >= ? AND id <= ? AND ({self._sql}) ORDER BY id",
+                # "Behind n" would seek n itself, on the damaged page just stepped over.
+                (self._frontier + 1, high),
             )
             if self._take(found, max_records, max_bytes, rows):
                 self._frontier = high
@@ -158,12 +162,29 @@ class Cursor:
             self._frontier = max(self._frontier, ids[-1])
         del self._pending[: bisect_left(self._pending, self._frontier + 1)]
 
+    def _read_singly(self, connection: sqlite3.Connection, max_records: int, rows: list[Row]) -> bool:
+        """Row by row up to the damage: whether it was met. (A failing step takes the row before it along.)"""
+        while len(rows) < max_records and not self._is_damaged():
+            try:
+                found = connection.execute(
+                    f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id >= ? AND ({self._sql}) ORDER BY id LIMIT 1",
+                    (self._frontier + 1,),
+                )
+                before = self._frontier
+                self._take(found, len(rows) + 1, 1 << 62, rows)
+            except sqlite3.Error:
+                return True
+            if self._frontier == before:
+                return True
+        return False
+
     def _take(self, found: sqlite3.Cursor, max_records: int, max_bytes: int, rows: list[Row]) -> bool:
         """Whether ``found`` was used up; else the frontier stands at the last row taken."""
         after, used = self._after, 0
         try:
             for offset, log, ts_append, key, crc, header, value in found:
                 if offset <= after[log]:
+                    self._frontier = offset
                     continue
                 size = size_of(key, header, value)
                 if rows and (len(rows) >= max_records or used + size > max_bytes):
@@ -180,28 +201,34 @@ class Cursor:
         return True
 
     def _gather(self, connection: sqlite3.Connection, wanted: int, end: int) -> None:
-        """Fill ``_pending`` with the next row ids by the partitions' index."""
+        """Fill ``_pending`` with the next row ids by the partitions' index, some ``wanted`` of each at most."""
         while not self._pending and self._frontier < end:
+            self._skip_gap(connection, end)
             high = min(end, self._frontier + self._window)
             ids: list[int] = []
             for log, at in self._after.items():
                 low = max(at, self._frontier)
                 if low < high:
-                    ids += [
-                        row[0]
-                        for row in connection.execute(
-                            "SELECT id FROM record INDEXED BY record_of_log WHERE log = ? AND id > ? AND id <= ?",
-                            (log, low, high),
-                        )
-                    ]
-            ids.sort()
-            self._pending = ids
-            if len(ids) > 8 * wanted:
-                self._window = max(_NEAR, self._window // 2)
-            elif len(ids) < 2 * wanted:
-                self._window = min(self._window * 4, 1 << 40)
-            if not ids:
+                    found = connection.execute(
+                        "SELECT id FROM record INDEXED BY record_of_log WHERE log = ? AND id > ? AND id <= ? LIMIT ?",
+                        (log, low, high, wanted),
+                    ).fetchall()
+                    ids += [row[0] for row in found]
+                    if len(found) == wanted:
+                        # This partition has more: nothing behind its last is known to be complete.
+                        high = ids[-1]
+            self._pending = sorted([offset for offset in ids if offset <= high])
+            if not self._pending:
                 self._frontier = high
+            if len(self._pending) < 2 * wanted:
+                self._window = min(self._window * 4, _WIDEST)
+            elif len(self._pending) > 8 * wanted:
+                self._window = max(_NEAR, self._window // 2)
+
+    def _skip_gap(self, connection: sqlite3.Connection, end: int) -> None:
+        """Ids between two epochs, or those that retention took, are no rows to look at."""
+        (first,) = connection.execute("SELECT min(id) FROM record WHERE id >= ?", (self._frontier + 1,)).fetchone()
+        self._frontier = max(self._frontier, (first if first is not None else end + 1) - 1)
 
 
 def next_readable(connection: sqlite3.Connection, after: int) -> int:
