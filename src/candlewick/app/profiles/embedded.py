@@ -105,7 +105,7 @@ class EmbeddedResources:
             case "stream":
                 from candlewick.adapters.stream.sqlite import SqliteStreamRuntime
 
-                return SqliteStreamRuntime(self._sqlite_log.file, clock=self.clock, member=member)
+                return SqliteStreamRuntime(self._sqlite_log.file, clock=self.clock, member=member, on_step=self.on_step)
             case _:
                 raise Rejected(f"the embedded profile offers no port of this name, was {port!r}")
 

@@ -1,0 +1,91 @@
+"""Starts the product as a user does, in a process of its own, and talks to it over loopback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+
+READY_WITHIN_S = 90  # the first start of a machine compiles the kernels
+
+
+def free_port() -> int:
+    """A port that nobody listens on, with room for the services' own ports above it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return min(int(probe.getsockname()[1]), 64_000)
+
+
+class Product:
+    """``candlewick ARGS`` with its output in a file."""
+
+    def __init__(
+        self, arguments: Sequence[str], folder: Path, *, port: int | None = None, env: dict[str, str] | None = None
+    ) -> None:
+        self.port = port or free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.output = folder / f"output-{self.port}-{time.monotonic_ns()}.txt"
+        command = [sys.executable, "-m", "candlewick.app.cli.main", *arguments]
+        with self.output.open("wb") as out:
+            self.process = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **(env or {})}
+            )
+
+    def text(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def wait_ready(self, path: str = "/health") -> "Product":
+        """Until the path answers 200. Fails with the output when the process ends before."""
+        deadline = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.text()}"
+            try:
+                if self.get(path)[0] == 200:
+                    return self
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                pass
+            time.sleep(0.05)
+        raise AssertionError(f"not ready within {READY_WITHIN_S} s:\n{self.text()}")
+
+    def get(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body; error statuses are returned, not raised."""
+        try:
+            with urllib.request.urlopen(self.base + path, timeout=10) as reply:
+                return reply.status, dict(reply.headers), reply.read()
+        except urllib.error.HTTPError as error:
+            return error.code, dict(error.headers), error.read()
+
+    def json(self, path: str):
+        status, _, body = self.get(path)
+        assert status == 200, (path, status, body[:500])
+        return json.loads(body)
+
+    def until(self, path: str, condition, *, seconds: float = 30):
+        """The JSON of the path once it satisfies the condition."""
+        deadline = time.monotonic() + seconds
+        found = None
+        while time.monotonic() < deadline:
+            status, _, body = self.get(path)
+            if status == 200 and condition(found := json.loads(body)):
+                return found
+            time.sleep(0.1)
+        raise AssertionError(
+            f"{path} did not become what was expected within {seconds} s, was {str(found)[:800]}\n{self.text()[-2000:]}"
+        )
+
+    def stop(self, number: int = signal.SIGINT, *, seconds: float = 20) -> int:
+        """Ask it to end and wait; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"did not stop within {seconds} s:\n{self.text()[-3000:]}") from None
