@@ -87,6 +87,7 @@ class BinanceParser(Events):
         self._slots: list[SymbolState] = []
         self._due = 0
         self._last_recv = 0
+        self._proofs: dict[str, SymbolState] = {}
         for instrument in instruments:
             self.add(instrument)
 
@@ -96,8 +97,17 @@ class BinanceParser(Events):
         """Understand this symbol from now on."""
         if instrument.venue_symbol in self._states:
             return
+        state = self._new_state(instrument)
+        self._states[instrument.venue_symbol] = state
+        self._by_symbol[instrument.symbol] = state
+        self._routes.clear()
+        self._table = None
+        if not self.live:
+            self._waiting.add(state)
+
+    def _new_state(self, instrument: Instrument) -> SymbolState:
         origin, quote_ns, book_ns, book_levels = self._options
-        state = SymbolState(
+        return SymbolState(
             instrument,
             batch=self.batch,
             origin=origin,
@@ -106,12 +116,11 @@ class BinanceParser(Events):
             book_ns=book_ns,
             book_levels=book_levels,
         )
-        self._states[instrument.venue_symbol] = state
-        self._by_symbol[instrument.symbol] = state
-        self._routes.clear()
-        self._table = None
-        if not self.live:
-            self._waiting.add(state)
+
+    def add_proof(self, stream: str) -> None:
+        """A stream that is only to prove the connection alive; its symbol need not be followed."""
+        name = stream.partition("@")[0]
+        self._proofs[stream] = self._new_state(guessed_instrument(name, self.exchange))
 
     def remove(self, symbol: str, ts_recv: int, sink: Sink) -> None:
         """Forget a symbol (ours, BASE-QUOTE) after handing over what was gathered."""
@@ -147,6 +156,17 @@ class BinanceParser(Events):
             state = self._by_symbol.get(symbol)
             if state is not None and not state.trades.is_alive:
                 self._waiting.add(state)
+
+    def silent(self, ts_recv: int, at_least_ns: int) -> list[str]:
+        """Symbols (ours) proven alive that have said nothing for ``at_least_ns`` and for 50 times their usual pause.
+
+        Each is told once, and again only after twice the time.
+        """
+        return [
+            s.instrument.symbol
+            for s in self._states.values()
+            if s.trades.is_alive and s.is_silent(ts_recv, at_least_ns)
+        ]
 
     def wanted_snapshots(self) -> list[str]:
         """Symbols (ours) whose book waits for a REST snapshot."""
@@ -238,7 +258,7 @@ class BinanceParser(Events):
                     sink.nonsense("UNKNOWN_STREAM", f"stream must be one we asked for, was {frame.stream!r}", raw)
                     return
                 handler, state = route
-                state.last_recv = ts_recv
+                state.heard(ts_recv)
                 handler(state, frame.data, ts_recv, sink, raw)
             else:
                 self._raw_event(frame, ts_recv, sink, raw)
@@ -265,6 +285,8 @@ class BinanceParser(Events):
             sink.nonsense("BAD_FRAME", "a frame must be an event or an answer", raw)
 
     def _route(self, stream: str) -> tuple[Handler, SymbolState] | None:
+        if stream in self._proofs:
+            return self._on_time, self._proofs[stream]
         name, _, kind = stream.partition("@")
         state = self._states.get(name.upper())
         if state is None and self.discover and kind and name.isalnum():
@@ -370,7 +392,7 @@ class BinanceParser(Events):
             mine = slots == slot
             part, recvs = (rows, times) if mine.all() else (rows[mine], times[mine])
             state = self._slots[slot]
-            state.last_recv = int(recvs[-1])
+            state.heard(int(recvs[-1]))
             state.trades.add_columns(
                 part[:, 2],
                 part[:, 3],

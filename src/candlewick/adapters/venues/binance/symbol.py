@@ -9,6 +9,8 @@ from candlewick.contracts.market import Instrument
 from candlewick.kernel.decimals import INT64_MAX, MAX_SCALE, BadDecimal, parse_mantissa, scale_of
 from candlewick.ports.venue import Sink
 
+_PAUSE_WEIGHT = 0.02
+_FAR_LONGER = 50
 INFINITY = float("inf")
 
 # A float times 10**8, rounded, is the exact mantissa of an eight-digit decimal while it stays below 2**53.
@@ -65,7 +67,8 @@ class SymbolState:
         self.quote = QuoteConflator(exchange, symbol, every_ns=quote_ns, origin=origin)
         self.book = DepthBook(exchange, symbol, levels=book_levels, every_ns=book_ns, origin=origin)
         self._set_scales(instrument.price_scale, instrument.size_scale)
-        self.last_recv = 0
+        self._last_recv = 0
+        self._usual_ns = 0.0
 
     def _set_scales(self, price_scale: int, size_scale: int) -> None:
         self.price_scale = price_scale
@@ -73,6 +76,20 @@ class SymbolState:
         self.price_divisor = divisor_for(price_scale)
         self.size_divisor = divisor_for(size_scale)
         self.book.scales = (price_scale, size_scale)
+
+    def heard(self, ts_recv: int) -> None:
+        """A frame of this symbol came; keeps a running mean of the pauses between them."""
+        if self._last_recv:
+            self._usual_ns += (ts_recv - self._last_recv - self._usual_ns) * _PAUSE_WEIGHT
+        self._last_recv = ts_recv
+
+    def is_silent(self, ts_recv: int, at_least_ns: int) -> bool:
+        """Whether nothing came for far longer than usual; the next such answer needs twice the time."""
+        if not self._last_recv or ts_recv - self._last_recv <= max(at_least_ns, _FAR_LONGER * self._usual_ns):
+            return False
+        self._usual_ns = 2 * (ts_recv - self._last_recv) / _FAR_LONGER
+        self._last_recv = ts_recv
+        return True
 
     def restore(self, saved: GathererState) -> None:
         """Go on with trades where another parser stood; book and quote start over."""

@@ -2,16 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import httpx
 import msgspec
 
+from candlewick.adapters.venues._connection.dialect import Limits
+from candlewick.adapters.venues._connection.feed import LiveFeed
 from candlewick.adapters.venues.binance import wire
 from candlewick.adapters.venues.binance.candles import candle_columns, trade_batch
 from candlewick.adapters.venues.binance.instruments import NAME, instrument_from
 from candlewick.adapters.venues.binance.parse import BinanceParser
 from candlewick.adapters.venues.binance.rest import WEIGHT_A_MINUTE, BinanceRest, depth_weight
+from candlewick.adapters.venues.binance.stream import BinanceDialect
 from candlewick.contracts.base import Origin
 from candlewick.contracts.collector import TradeBatch
 from candlewick.contracts.market import Instrument
@@ -19,7 +23,7 @@ from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import SECONDS, seconds_of
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.kernel.decimals import BadDecimal
-from candlewick.ports.venue import UnknownSymbol, VenueInfo, VenueNonsense
+from candlewick.ports.venue import Sink, UnknownSymbol, VenueInfo, VenueNonsense
 
 REST_URL: Final = "https://api.binance.com"
 STREAM_URL: Final = "wss://stream.binance.com:9443"
@@ -30,6 +34,7 @@ _SHARE: Final = 0.8  # of the venue's weight limit; the rest is for others at th
 _INFO = VenueInfo(
     name=NAME, title="Binance", simulated=False, candle_timeframes=tuple(SECONDS), candles_per_request=_PAGE
 )
+_LIMITS = Limits()
 _exchange_info = msgspec.json.Decoder(wire.ExchangeInfo).decode
 _klines = msgspec.json.Decoder(list[wire.KlineRow]).decode
 _trades = msgspec.json.Decoder(list[wire.RestTrade]).decode
@@ -37,7 +42,11 @@ _time = msgspec.json.Decoder(wire.ServerTime).decode
 
 
 class BinanceVenue:
-    """``rest_url`` and ``stream_url`` may point at any server that speaks Binance's spot protocol."""
+    """``rest_url`` and ``stream_url`` may point at any server that speaks Binance's spot protocol.
+
+    Trades wait in ``spool_folder`` (at most ``spool_bytes``) while the sink is congested. ``parser_options`` are those
+    of ``BinanceParser``: batch, margin_ns, progress_ns and the like.
+    """
 
     def __init__(
         self,
@@ -51,6 +60,11 @@ class BinanceVenue:
         retries: int = 3,
         backoff_s: float = 0.25,
         transport: httpx.AsyncBaseTransport | None = None,
+        limits: Limits = _LIMITS,
+        spool_folder: Path | None = None,
+        spool_bytes: int = 1 << 30,
+        depth_limit: int = 1000,
+        parser_options: dict[str, Any] | None = None,
     ) -> None:
         self.info = info
         self.rest_url = rest_url.rstrip("/")
@@ -59,6 +73,11 @@ class BinanceVenue:
         self._random = random
         self._http = httpx.AsyncClient(base_url=self.rest_url, timeout=timeout_s, transport=transport)
         self.rest = BinanceRest(self._http, clock, random, retries=retries, backoff_s=backoff_s)
+        self._limits = limits
+        self._spool_folder = spool_folder
+        self._spool_bytes = spool_bytes
+        self._depth_limit = depth_limit
+        self._parser_options = parser_options or {}
         self._instruments: dict[str, Instrument] = {}
         self._offset_ns = 0
         self._offset_at = -_TIME_FRESH_NS
@@ -159,11 +178,42 @@ class BinanceVenue:
         except BadDecimal as error:
             raise VenueNonsense(error.detail) from error
 
-    async def depth(self, instrument: Instrument, limit: int = 1000) -> bytes:
+    async def depth(self, instrument: Instrument) -> bytes:
         """The raw reply of a depth snapshot: what recordings keep, and what ``BinanceParser.snapshot`` takes."""
-        params: dict[str, str | int] = {"symbol": instrument.venue_symbol, "limit": limit}
-        return await self.rest.raw("/api/v3/depth", params, depth_weight(limit))
+        params: dict[str, str | int] = {"symbol": instrument.venue_symbol, "limit": self._depth_limit}
+        return await self.rest.raw("/api/v3/depth", params, depth_weight(self._depth_limit))
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin.SIMULATED if self.info.simulated else Origin.BUILT
 
     def parser(self, instruments: Sequence[Instrument]) -> BinanceParser:
-        origin = Origin.SIMULATED if self.info.simulated else Origin.BUILT
-        return BinanceParser(instruments, exchange=self.info.name, origin=origin, discover=not instruments)
+        return BinanceParser(
+            instruments,
+            exchange=self.info.name,
+            origin=self._origin,
+            discover=not instruments,
+            **self._parser_options,
+        )
+
+    def feed(self, symbols: Sequence[str], instruments: Sequence[Instrument], sink: Sink) -> LiveFeed:
+        """One feed a process: lanes share the connection budget, and the spool's folder has one owner."""
+        dialect = BinanceDialect(
+            self.info.name,
+            self.stream_url,
+            self.depth,
+            instruments,
+            origin=self._origin,
+            parser_options=self._parser_options,
+        )
+        return LiveFeed(
+            dialect,
+            symbols,
+            instruments,
+            sink,
+            self._clock,
+            self._random,
+            limits=self._limits,
+            spool_folder=self._spool_folder,
+            spool_bytes=self._spool_bytes,
+        )
