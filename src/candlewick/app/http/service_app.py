@@ -115,7 +115,11 @@ class ServiceApp:
             await receive()
             await send({"type": "websocket.close", "code": 1013, "reason": f"{self._name} is not ready"})
             return
-        await self.api(scope, receive, cast(Any, send))
+        hot = self._hot_for(scope["path"])
+        await (hot or self.api)(scope, receive, cast(Any, send))
+
+    def _hot_for(self, path: str) -> ASGIApp | None:
+        return next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
 
     async def _http_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = scope["headers"]
@@ -137,7 +141,7 @@ class ServiceApp:
             await send(message)
 
         path = scope["path"]
-        hot = next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
+        hot = self._hot_for(path)
         with correlated(correlation.decode()):
             try:
                 if not path.startswith(("/health", "/metrics", "/service/")) and self._health().state not in _SERVING:
