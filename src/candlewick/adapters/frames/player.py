@@ -66,7 +66,7 @@ class Player:
                 while stop < len(block.frames) and block.frames[stop][0] <= due:
                     stop += 1
                 position = block.position_after(stop)
-                yield Block(position, block.frames[done:stop], stop - done)
+                yield Block(position, block.frames[done:stop])
                 done = stop
 
     async def frames(self) -> AsyncIterator[tuple[Position, int, bytes]]:

@@ -43,18 +43,14 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
 
 class Block(msgspec.Struct, frozen=True):
-    """Frames in file order, and the position behind the last of them. ``lines`` were used, frames or not."""
+    """Frames of lines that follow each other, and the position behind the last of them."""
 
     position: Position
     frames: list[tuple[int, bytes]]
-    lines: int
 
     def position_after(self, frames: int) -> Position:
-        """Where to go on when only the first ``frames`` frames were used; exact where every line held a frame."""
-        if frames >= len(self.frames):
-            return self.position
-        first = self.position.line - self.lines
-        return Position(self.position.file, first + frames if len(self.frames) == self.lines else first)
+        """Where to go on when only the first ``frames`` frames were used."""
+        return Position(self.position.file, self.position.line - len(self.frames) + frames)
 
 
 def recording_files(path: Path) -> list[Path]:
@@ -83,29 +79,31 @@ def read_header(path: Path) -> Header | None:
 
 
 def read_blocks(path: Path, report: Report, *, from_line: int = 0, lines: int = 8192) -> Iterator[Block]:
-    """Frames of one file in blocks of at most ``lines`` lines, behind the first ``from_line`` lines.
+    """Frames of one file in blocks of at most ``lines`` frames, behind the first ``from_line`` lines.
 
     A file that ends in the middle of a record (a killed recorder, a full disk, a copy cut short) gives everything
     before and reports TRUNCATED_FILE; a line without a receive time is skipped and reported as BAD_LINE.
     """
     number = 0
     frames: list[tuple[int, bytes]] = []
-    used = 0
     for line in _lines(path, report):
         number += 1
         if number <= from_line:
             continue
-        used += 1
         digits, _, raw = line.partition(b" ")
         if len(digits) <= _TS_DIGITS and digits.isdigit() and raw:
             frames.append((int(digits), raw))
-        elif line and not line.startswith(b"#"):
+            if len(frames) >= lines:
+                yield Block(Position(path.name, number), frames)
+                frames = []
+            continue
+        if line and not line.startswith(b"#"):
             report("BAD_LINE", f"{path.name}:{number} must begin with a receive time in ns, was {line[:60]!r}")
-        if used >= lines:
-            yield Block(Position(path.name, number), frames, used)
-            frames, used = [], 0
-    if used:
-        yield Block(Position(path.name, number), frames, used)
+        if frames:
+            yield Block(Position(path.name, number - 1), frames)
+            frames = []
+    if frames:
+        yield Block(Position(path.name, number), frames)
 
 
 def _lines(path: Path, report: Report) -> Iterator[bytes]:
