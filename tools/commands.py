@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+from importlib.util import find_spec
 
 from candlewick.app.cli import main as cli
 
@@ -11,6 +12,11 @@ HEAD = """# Command line
 Every command takes `--data-dir`, `--config` and `--set`. Exit codes: 0 done, 1 it failed for the reason printed, 2
 wrong usage.
 """
+
+
+def names() -> list[str]:
+    """Commands that can be called; the gate refuses one that is listed and has no module."""
+    return [name for name, (module, _) in cli.COMMANDS.items() if find_spec(module) is not None]
 
 
 def help_of(*arguments: str) -> str:
@@ -32,5 +38,5 @@ def help_of(*arguments: str) -> str:
 def page() -> str:
     """All commands, in the order of ``candlewick --help``."""
     parts = [HEAD, f"\n```text\n{help_of()}\n```\n"]
-    parts += [f"\n## candlewick {name}\n\n```text\n{help_of(name)}\n```\n" for name in cli.COMMANDS]
+    parts += [f"\n## candlewick {name}\n\n```text\n{help_of(name)}\n```\n" for name in names()]
     return "".join(parts)

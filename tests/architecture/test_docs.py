@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from candlewick.app import registry
+from candlewick.app.cli import main as cli
 from candlewick.contracts import topics
-from tools import catalogues, reference
+from tools import catalogues, commands, reference
 
 
 def test_generated_pages_are_current():
@@ -30,6 +31,10 @@ def test_every_setting_says_what_it_means():
         if not meaning.endswith(".")
     ]
     assert silent == []
+
+
+def test_every_command_that_help_lists_can_be_called():
+    assert commands.names() == list(cli.COMMANDS)
 
 
 def test_every_service_has_a_page_with_its_edges(root):
