@@ -97,7 +97,7 @@ async def bench(
         rest_url=server.url,
         stream_url=server.stream_url,
         limits=limits,
-        spool_folder=spool,
+        spool=spool,
         spool_bytes=spool_bytes,
         parser_options=PROGRESS,
         backoff_s=0.01,

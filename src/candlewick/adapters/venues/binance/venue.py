@@ -44,7 +44,7 @@ _time = msgspec.json.Decoder(wire.ServerTime).decode
 class BinanceVenue:
     """``rest_url`` and ``stream_url`` may point at any server that speaks Binance's spot protocol.
 
-    Trades wait in ``spool_folder`` (at most ``spool_bytes``) while the sink is congested. ``parser_options`` are those
+    Trades wait in ``spool`` (a folder, at most ``spool_bytes``) while the sink is congested. ``parser_options`` are those
     of ``BinanceParser``: batch, margin_ns, progress_ns and the like.
     """
 
@@ -61,7 +61,7 @@ class BinanceVenue:
         backoff_s: float = 0.25,
         transport: httpx.AsyncBaseTransport | None = None,
         limits: Limits = _LIMITS,
-        spool_folder: Path | None = None,
+        spool: Path | None = None,
         spool_bytes: int = 1 << 30,
         depth_limit: int = 1000,
         parser_options: dict[str, Any] | None = None,
@@ -74,7 +74,7 @@ class BinanceVenue:
         self._http = httpx.AsyncClient(base_url=self.rest_url, timeout=timeout_s, transport=transport)
         self.rest = BinanceRest(self._http, clock, random, retries=retries, backoff_s=backoff_s)
         self._limits = limits
-        self._spool_folder = spool_folder
+        self._spool = spool
         self._spool_bytes = spool_bytes
         self._depth_limit = depth_limit
         self._parser_options = parser_options or {}
@@ -214,6 +214,6 @@ class BinanceVenue:
             self._clock,
             self._random,
             limits=self._limits,
-            spool_folder=self._spool_folder,
+            spool_folder=self._spool,
             spool_bytes=self._spool_bytes,
         )
