@@ -104,15 +104,29 @@ def _arrow(path: Path, kind: str, metadata: Callable[[], Mapping[str, str]]) -> 
     import pyarrow as pa
     from pyarrow import feather, parquet
 
-    types: list[Any] = [pa.timestamp("ns", "UTC"), *[pa.float64()] * 7, pa.int64(), pa.int32(), pa.string(), pa.string()]
+    types: list[Any] = [
+        pa.timestamp("ns", "UTC"),
+        *[pa.float64()] * 7,
+        pa.int64(),
+        pa.int32(),
+        pa.string(),
+        pa.string(),
+    ]
     schema: Any = pa.schema(list(zip(NAMES, types, strict=True)))
     pieces: list[Any] = []
     writer = parquet.ParquetWriter(path, schema, compression="zstd") if kind == "parquet" else None
 
     def write(rows: CandleColumns) -> None:
         counts = pa.array([None if count < 0 else count for count in rows.trades.tolist()], pa.int64())
-        cells = [rows.open_time, *_decimals(rows, to_float), counts, rows.revision, _origins(rows), _qualities(rows)]
-        columns = [pa.array(each, kind) for each, kind in zip(cells, types, strict=True)]
+        cells: list[Any] = [
+            rows.open_time,
+            *_decimals(rows, to_float),
+            counts,
+            rows.revision,
+            _origins(rows),
+            _qualities(rows),
+        ]
+        columns: list[Any] = [pa.array(each, kind) for each, kind in zip(cells, types, strict=True)]
         table = pa.Table.from_arrays(columns, schema=schema)
         if writer is not None:
             writer.write_table(table)
