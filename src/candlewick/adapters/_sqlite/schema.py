@@ -70,9 +70,12 @@ def connect(path: Path, *, writer: bool, durable: bool = False, max_pages: int |
     """A connection in autocommit mode; transactions are written out. Usable from any one thread at a time."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256, timeout=0)
     try:
+        connection.execute("PRAGMA busy_timeout=5000")
         if writer:
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-            connection.execute("PRAGMA journal_mode=WAL")
+            # Setting it, even to what it is, asks for a lock that other processes may hold.
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode=WAL")
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             connection.execute("PRAGMA secure_delete=OFF")
             connection.execute("PRAGMA cache_size=-16000")
@@ -82,7 +85,6 @@ def connect(path: Path, *, writer: bool, durable: bool = False, max_pages: int |
                 connection.execute(f"PRAGMA max_page_count={max_pages}")
         else:
             connection.execute("PRAGMA query_only=ON")
-        connection.execute("PRAGMA busy_timeout=5000")
     except sqlite3.Error as error:
         connection.close()
         raise translated(error, "opening it") from error

@@ -30,6 +30,7 @@ class Bridge:
         self._done: deque[tuple[asyncio.Future[Written], Future[Written]]] = deque()
         self._sleepers: dict[asyncio.Future[None], frozenset[int]] = {}
         self._news: deque[frozenset[int] | None] = deque()
+        self._stirs = 0
         self._is_delivering = False
         self._is_telling = False
         self._connections = Connections(file)
@@ -55,7 +56,7 @@ class Bridge:
 
     def news(self) -> int:
         """To be asked before reading, for ``sleep``."""
-        return self._file.news()
+        return self._file.news() + self._stirs
 
     async def sleep(self, seen: int, topics: frozenset[int], timeout_s: float) -> None:
         """Wait for records of the topics behind ``seen``, a change of groups, or the time-out."""
@@ -63,7 +64,7 @@ class Bridge:
         self._sleepers[sleeper] = topics
         try:
             # Entered first, then asked: a commit in between either wakes the sleeper or is seen here.
-            if self._file.news() == seen:
+            if self.news() == seen:
                 timer = self._loop.call_later(timeout_s, _end, sleeper)
                 await sleeper
                 timer.cancel()
@@ -88,6 +89,11 @@ class Bridge:
         self._deliver()
 
     # -- called by the log's threads --------------------------------------------------------------------------------
+
+    def stir(self) -> None:
+        """From any thread: end every sleep."""
+        self._stirs += 1
+        self._heard(None)
 
     def _call(self, function: Callable[[], None]) -> None:
         # A loop that has been closed under us has nobody left to tell.

@@ -80,12 +80,21 @@ class SqliteConsumer:
 
     async def poll(self, *, max_records: int = 500, max_bytes: int = 4 << 20, timeout_s: float = 1.0) -> list[Record]:
         self._ensure_open()
+        if self._seat is None:
+            return await self._poll(max_records, max_bytes, timeout_s)
+        self._seat.is_polling = True
+        try:
+            return await self._poll(max_records, max_bytes, timeout_s)
+        finally:
+            self._seat.polled_ns = self._file.clock.monotonic_ns()
+            self._seat.is_polling = False
+
+    async def _poll(self, max_records: int, max_bytes: int, timeout_s: float) -> list[Record]:
         clock = self._file.clock
         deadline = clock.monotonic_ns() + int(timeout_s * 1e9)
         while not self._is_closed:
             seen = self._bridge.news()
             if self._seat is not None:
-                self._seat.polled_ns = clock.monotonic_ns()
                 if self._seat.is_stale():
                     await self._bridge.write(self._seat.heartbeat())
                 await self._settle(self._seat)
@@ -99,9 +108,6 @@ class SqliteConsumer:
             left = (deadline - clock.monotonic_ns()) / 1e9
             if left <= 0:
                 break
-            # A rebalance that nobody announces (a lease that ran out) is found by the keeper; look again with it.
-            if self._seat is not None:
-                left = min(left, self._file.options.lease_s / 3)
             await self._bridge.sleep(seen, self._topics, left)
         return []
 

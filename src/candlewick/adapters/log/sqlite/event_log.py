@@ -95,7 +95,8 @@ class SqliteEventLog:
     ) -> SqliteConsumer:
         """A second consumer of the same group and member takes the first one's seat and fences it."""
         bridge = self._opened()
-        seat = Seat(self.file, group, member, [self.file.numbers(topic) for topic in topics]) if group else None
+        numbers = [self.file.numbers(topic) for topic in topics]
+        seat = Seat(self.file, group, member, numbers, bridge.stir) if group else None
         consumer = SqliteConsumer(
             self.file, bridge, topics, seat=seat, keeper=self._keeper, start=start, on_assignment=on_assignment
         )

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from candlewick.adapters._sqlite import groups
@@ -23,7 +23,10 @@ class _Beat:
 class Seat:
     """What the file last said of one member. Methods may be called from any thread."""
 
-    def __init__(self, file: LogFile, group: str, name: str, logs: Sequence[range]) -> None:
+    def __init__(
+        self, file: LogFile, group: str, name: str, logs: Sequence[range], changed: Callable[[], None]
+    ) -> None:
+        """``changed`` is called from a thread of the log when a heartbeat found the seat other than it was."""
         self.group, self.name = group, name
         self.instance = 0
         self.standing: groups.Standing | None = None
@@ -31,7 +34,9 @@ class Seat:
         self.is_replaced = False
         self.polled_ns = file.clock.monotonic_ns()
         self.heard_ns = 0
+        self.is_polling = False
         self._logs = logs
+        self._changed = changed
         self._file = file
 
     def join(self) -> WriteRequest:
@@ -71,11 +76,14 @@ class Seat:
 
     def _apply(self, beat: _Beat) -> None:
         # After the commit and in the order of commits, so that a rolled-back claim is never believed.
+        is_changed = beat.standing != self.standing
         self.instance = beat.instance
         self.heard_ns = beat.at_ns
         self.standing = beat.standing
         self.is_lost = beat.standing is None
         self.is_replaced |= beat.is_replaced
+        if is_changed:
+            self._changed()
 
     def is_stale(self) -> bool:
         """Not heard of for so long that the seat may be gone."""
@@ -83,7 +91,9 @@ class Seat:
 
     def is_idle(self) -> bool:
         """Not polled for so long that others should have its partitions."""
-        return self._file.clock.monotonic_ns() - self.polled_ns > int(self._file.options.poll_within_s * 1e9)
+        return not self.is_polling and self._file.clock.monotonic_ns() - self.polled_ns > int(
+            self._file.options.poll_within_s * 1e9
+        )
 
 
 class LeaseKeeper:
