@@ -23,12 +23,20 @@ module.exports = {
       from: { path: '^src/shared/ui/', pathNot: '\\.test\\.' },
       to: { path: '^src/shared/(api/(client|queries)|net)' },
     },
-    { name: 'no-test-code', severity: 'error', from: { pathNot: '\\.test\\.tsx?$|^src/test/' }, to: { path: '^src/test/|\\.test\\.' } },
+    {
+      name: 'no-test-code',
+      severity: 'error',
+      from: { pathNot: '\\.test\\.tsx?$|^src/test/' },
+      to: { path: '^src/test/|\\.test\\.' },
+    },
     {
       name: 'only-declared-packages',
       severity: 'error',
       from: { path: '^src', pathNot: '\\.test\\.tsx?$|^src/test/' },
-      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown', 'undetermined'], pathNot: '\\.(css|woff2)' },
+      to: {
+        dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown', 'unknown', 'undetermined'],
+        pathNot: '\\.(css|woff2)',
+      },
     },
   ],
   options: {

@@ -6,48 +6,97 @@ const MADE = {
   sma: (rows, [n = 20]) => [['value', over(rows, n, (w) => mean(w.map((c) => c.close)))]],
   ema: (rows, [n = 21]) => {
     let value = null;
-    return [['value', rows.map((c, i) => {
-      value = value === null ? c.close : value + (2 / (n + 1)) * (c.close - value);
-      return i + 1 < n ? null : value;
-    })]];
+    return [
+      [
+        'value',
+        rows.map((c, i) => {
+          value = value === null ? c.close : value + (2 / (n + 1)) * (c.close - value);
+          return i + 1 < n ? null : value;
+        }),
+      ],
+    ];
   },
   bollinger: (rows, [n = 20, k = 2]) => {
     const bands = over(rows, n, (w) => {
       const m = mean(w.map((c) => c.close));
       return [m, Math.sqrt(mean(w.map((c) => (c.close - m) ** 2))) * k];
     });
-    return [['upper', bands.map((b) => b && b[0] + b[1])], ['middle', bands.map((b) => b && b[0])], ['lower', bands.map((b) => b && b[0] - b[1])]];
+    return [
+      ['upper', bands.map((b) => b && b[0] + b[1])],
+      ['middle', bands.map((b) => b?.[0] ?? null)],
+      ['lower', bands.map((b) => b && b[0] - b[1])],
+    ];
   },
   vwap: (rows) => {
-    let day = -1, pv = 0, v = 0;
-    return [['value', rows.map((c) => {
-      const d = Math.floor(c.open_time / 864e5);
-      if (d !== day) [day, pv, v] = [d, 0, 0];
-      pv += ((c.high + c.low + c.close) / 3) * c.volume;
-      v += c.volume;
-      return v > 0 ? pv / v : null;
-    })]];
+    let day = -1,
+      pv = 0,
+      v = 0;
+    return [
+      [
+        'value',
+        rows.map((c) => {
+          const d = Math.floor(c.open_time / 864e5);
+          if (d !== day) [day, pv, v] = [d, 0, 0];
+          pv += ((c.high + c.low + c.close) / 3) * c.volume;
+          v += c.volume;
+          return v > 0 ? pv / v : null;
+        }),
+      ],
+    ];
   },
   rsi: (rows, [n = 14]) => {
-    let gain = 0, loss = 0;
-    return [['value', rows.map((c, i) => {
-      if (i === 0) return null;
-      const d = c.close - rows[i - 1].close;
-      const k = i <= n ? 1 / i : 1 / n;
-      gain += k * (Math.max(d, 0) - gain);
-      loss += k * (Math.max(-d, 0) - loss);
-      return i < n ? null : loss === 0 ? 100 : 100 - 100 / (1 + gain / loss);
-    })]];
+    let gain = 0,
+      loss = 0;
+    return [
+      [
+        'value',
+        rows.map((c, i) => {
+          if (i === 0) return null;
+          const d = c.close - rows[i - 1].close;
+          const k = i <= n ? 1 / i : 1 / n;
+          gain += k * (Math.max(d, 0) - gain);
+          loss += k * (Math.max(-d, 0) - loss);
+          return i < n ? null : loss === 0 ? 100 : 100 - 100 / (1 + gain / loss);
+        }),
+      ],
+    ];
   },
 };
 const TITLES = { sma: 'SMA', ema: 'EMA', bollinger: 'Bollinger', vwap: 'VWAP', rsi: 'RSI' };
 
 export const CATALOGUE = [
-  { name: 'sma', title: 'Simple moving average', pane: 'price', params: [{ name: 'length', default: 20, min: 1, max: 1000, kind: 'int' }], outputs: ['value'] },
-  { name: 'ema', title: 'Exponential moving average', pane: 'price', params: [{ name: 'length', default: 21, min: 1, max: 1000, kind: 'int' }], outputs: ['value'] },
-  { name: 'bollinger', title: 'Bollinger bands', pane: 'price', params: [{ name: 'length', default: 20, min: 2, max: 1000, kind: 'int' }, { name: 'width', default: 2, min: 0.1, max: 10, kind: 'float' }], outputs: ['upper', 'middle', 'lower'] },
+  {
+    name: 'sma',
+    title: 'Simple moving average',
+    pane: 'price',
+    params: [{ name: 'length', default: 20, min: 1, max: 1000, kind: 'int' }],
+    outputs: ['value'],
+  },
+  {
+    name: 'ema',
+    title: 'Exponential moving average',
+    pane: 'price',
+    params: [{ name: 'length', default: 21, min: 1, max: 1000, kind: 'int' }],
+    outputs: ['value'],
+  },
+  {
+    name: 'bollinger',
+    title: 'Bollinger bands',
+    pane: 'price',
+    params: [
+      { name: 'length', default: 20, min: 2, max: 1000, kind: 'int' },
+      { name: 'width', default: 2, min: 0.1, max: 10, kind: 'float' },
+    ],
+    outputs: ['upper', 'middle', 'lower'],
+  },
   { name: 'vwap', title: 'Volume-weighted average price', pane: 'price', params: [], outputs: ['value'] },
-  { name: 'rsi', title: 'Relative strength index', pane: 'own', params: [{ name: 'length', default: 14, min: 2, max: 1000, kind: 'int' }], outputs: ['value'] },
+  {
+    name: 'rsi',
+    title: 'Relative strength index',
+    pane: 'own',
+    params: [{ name: 'length', default: 14, min: 2, max: 1000, kind: 'int' }],
+    outputs: ['value'],
+  },
 ];
 
 /** @returns null when an id is not in the catalogue */
@@ -65,9 +114,18 @@ export function indicators(rows, ids, step) {
     if (!MADE[name]) return null;
     const numbers = params.map(Number);
     const outputs = new Map();
-    for (const run of runs) for (const [output, values] of MADE[name](run, numbers)) outputs.set(output, [...(outputs.get(output) ?? []), ...values]);
+    for (const run of runs)
+      for (const [output, values] of MADE[name](run, numbers))
+        outputs.set(output, [...(outputs.get(output) ?? []), ...values]);
     for (const [output, values] of outputs) {
-      series.push({ id, name: [TITLES[name], ...params].join(' '), pane: name === 'rsi' ? 'own' : 'price', output, values, look_back: numbers[0] ?? 1 });
+      series.push({
+        id,
+        name: [TITLES[name], ...params].join(' '),
+        pane: name === 'rsi' ? 'own' : 'price',
+        output,
+        values,
+        look_back: numbers[0] ?? 1,
+      });
     }
   }
   return series;

@@ -3,14 +3,32 @@
  * (a venue halt, a repaired run, a gapped candle, a silent symbol). Never part of the product's build.
  */
 export const TIMEFRAMES = {
-  '1s': 1e3, '1m': 6e4, '3m': 18e4, '5m': 3e5, '15m': 9e5, '30m': 18e5, '1h': 36e5, '4h': 144e5, '1d': 864e5, '1w': 6048e5,
+  '1s': 1e3,
+  '1m': 6e4,
+  '3m': 18e4,
+  '5m': 3e5,
+  '15m': 9e5,
+  '30m': 18e5,
+  '1h': 36e5,
+  '4h': 144e5,
+  '1d': 864e5,
+  '1w': 6048e5,
 };
 const MINUTE = 60_000;
 const DAYS = 30;
 const LISTED = [
-  ['BTC', 53222.6, 0.01, 1], ['ETH', 2474.7, 0.01, 1.2], ['SOL', 47.46, 0.001, 1.9], ['XRP', 1.2163, 0.0001, 1.5],
-  ['BNB', 542.1, 0.01, 1.3], ['DOGE', 0.26435, 0.00001, 2.2], ['ADA', 1.2161, 0.0001, 1.5], ['AVAX', 31.78, 0.01, 1.8],
-  ['DOT', 32.78, 0.01, 1.5], ['LINK', 34.74, 0.01, 1.6], ['LTC', 242.9, 0.01, 1.3], ['NEAR', 5.091, 0.001, 2],
+  ['BTC', 53222.6, 0.01, 1],
+  ['ETH', 2474.7, 0.01, 1.2],
+  ['SOL', 47.46, 0.001, 1.9],
+  ['XRP', 1.2163, 0.0001, 1.5],
+  ['BNB', 542.1, 0.01, 1.3],
+  ['DOGE', 0.26435, 0.00001, 2.2],
+  ['ADA', 1.2161, 0.0001, 1.5],
+  ['AVAX', 31.78, 0.01, 1.8],
+  ['DOT', 32.78, 0.01, 1.5],
+  ['LINK', 34.74, 0.01, 1.6],
+  ['LTC', 242.9, 0.01, 1.3],
+  ['NEAR', 5.091, 0.001, 2],
 ];
 
 /** mulberry32: small, seeded, good enough for a picture. */
@@ -59,17 +77,41 @@ export function makeMarket({ now, extra = 0 }) {
       const activity = (0.35 + Math.abs(shocks[i])) * (0.6 + rng());
       const volume = (activity * 1.1e6) / close / (1 + index * 0.4);
       minutes.push({
-        open_time: t, open: round(open), close: round(close),
-        high: round(Math.max(open, close) * (1 + wick())), low: round(Math.min(open, close) * (1 - wick())),
-        volume: Number(volume.toFixed(5)), quote_volume: Number((volume * close).toFixed(2)),
-        taker_buy_volume: Number((volume * (0.35 + 0.3 * rng())).toFixed(5)), trades: Math.round(activity * 420),
-        final: true, revision: 0, origin: 'simulated', quality: 'ok',
+        open_time: t,
+        open: round(open),
+        close: round(close),
+        high: round(Math.max(open, close) * (1 + wick())),
+        low: round(Math.min(open, close) * (1 - wick())),
+        volume: Number(volume.toFixed(5)),
+        quote_volume: Number((volume * close).toFixed(2)),
+        taker_buy_volume: Number((volume * (0.35 + 0.3 * rng())).toFixed(5)),
+        trades: Math.round(activity * 420),
+        final: true,
+        revision: 0,
+        origin: 'simulated',
+        quality: 'ok',
       });
       open = close;
     }
     const market = {
-      exchange: 'binance', symbol: `${base}-USDT`, base, quote: 'USDT', price_tick: tick.toFixed(digits), size_step: '0.00001',
-      status: 'trading', origin: 'simulated', digits, round, rng, beta, minutes, seconds: [], trades: [], tradeId: 1e6, ts: end, stale: base === 'AVAX',
+      exchange: 'binance',
+      symbol: `${base}-USDT`,
+      base,
+      quote: 'USDT',
+      price_tick: tick.toFixed(digits),
+      size_step: '0.00001',
+      status: 'trading',
+      origin: 'simulated',
+      digits,
+      round,
+      rng,
+      beta,
+      minutes,
+      seconds: [],
+      trades: [],
+      tradeId: 1e6,
+      ts: end,
+      stale: base === 'AVAX',
     };
     return market;
   });
@@ -83,28 +125,62 @@ export function makeMarket({ now, extra = 0 }) {
   for (const market of symbols) {
     const at = drop(market, 26 * 60, 284);
     gaps.push({
-      id: `gap-halt-${market.base}`, exchange: 'binance', symbol: market.symbol, ...at, reason: 'venue_halt', state: 'verified_empty',
-      trades_missing: 0, detected_at: at.start + 4000, closed_at: at.end + 9000, detail: 'the venue answered: no trades',
+      id: `gap-halt-${market.base}`,
+      exchange: 'binance',
+      symbol: market.symbol,
+      ...at,
+      reason: 'venue_halt',
+      state: 'verified_empty',
+      trades_missing: 0,
+      detected_at: at.start + 4000,
+      closed_at: at.end + 9000,
+      detail: 'the venue answered: no trades',
     });
   }
   // A run that was lost by the socket and fetched again.
   const repaired = halted.minutes.slice(-9 * 60, -9 * 60 + 75);
   for (const candle of repaired) Object.assign(candle, { origin: 'repaired', revision: 1 });
   gaps.push({
-    id: 'gap-repaired-BTC', exchange: 'binance', symbol: halted.symbol, start: repaired[0].open_time, end: repaired.at(-1).open_time + MINUTE,
-    reason: 'disconnect', state: 'repaired', trades_missing: 4120, detected_at: repaired[0].open_time, closed_at: repaired.at(-1).open_time + 90_000, detail: 'fetched over REST',
+    id: 'gap-repaired-BTC',
+    exchange: 'binance',
+    symbol: halted.symbol,
+    start: repaired[0].open_time,
+    end: repaired.at(-1).open_time + MINUTE,
+    reason: 'disconnect',
+    state: 'repaired',
+    trades_missing: 4120,
+    detected_at: repaired[0].open_time,
+    closed_at: repaired.at(-1).open_time + 90_000,
+    detail: 'fetched over REST',
   });
   const gapped = halted.minutes.at(-190);
   gapped.quality = 'gapped';
   gaps.push({
-    id: 'gap-lost-BTC', exchange: 'binance', symbol: halted.symbol, start: gapped.open_time + 12_000, end: gapped.open_time + 31_000,
-    reason: 'missing_ids', state: 'lost', trades_missing: 37, detected_at: gapped.open_time + 33_000, closed_at: null, detail: 'ids never served',
+    id: 'gap-lost-BTC',
+    exchange: 'binance',
+    symbol: halted.symbol,
+    start: gapped.open_time + 12_000,
+    end: gapped.open_time + 31_000,
+    reason: 'missing_ids',
+    state: 'lost',
+    trades_missing: 37,
+    detected_at: gapped.open_time + 33_000,
+    closed_at: null,
+    detail: 'ids never served',
   });
   const doge = symbols[5];
   const hole = drop(doge, 12, 4);
   gaps.push({
-    id: 'gap-open-DOGE', exchange: 'binance', symbol: doge.symbol, ...hole, reason: 'silence', state: 'open',
-    trades_missing: null, detected_at: hole.start + 20_000, closed_at: null, detail: 'asking the venue',
+    id: 'gap-open-DOGE',
+    exchange: 'binance',
+    symbol: doge.symbol,
+    ...hole,
+    reason: 'silence',
+    state: 'open',
+    trades_missing: null,
+    detected_at: hole.start + 20_000,
+    closed_at: null,
+    detail: 'asking the venue',
   });
   for (const market of symbols) if (market.stale) market.ts = now - 134_000;
   return { symbols, gaps, bySymbol: new Map(symbols.map((market) => [market.symbol, market])) };
@@ -119,13 +195,17 @@ export function trade(market, now) {
   const price = market.round(previous * (1 + normal(rng) * 0.00006 * market.beta));
   const size = Number(((0.02 + rng() ** 4 * 40) * (800 / price)).toFixed(5));
   const side = rng() < 0.5 + Math.sign(price - previous) * 0.3 ? 'buy' : 'sell';
-  for (const [list, step, keep] of [[market.minutes, 60_000, Infinity], [market.seconds, 1000, 3600]]) {
+  for (const [list, step, keep] of [
+    [market.minutes, 60_000, Infinity],
+    [market.seconds, 1000, 3600],
+  ]) {
     const open_time = Math.floor(now / step) * step;
     let candle = list.at(-1);
     if (!candle || candle.open_time < open_time) {
       if (candle) candle.final = true;
       // Without trades the feed was still proven alive: an empty candle, as the platform makes it.
-      for (let t = candle ? candle.open_time + step : open_time; step === 60_000 && t < open_time; t += step) list.push(blank(t, previous, true));
+      for (let t = candle ? candle.open_time + step : open_time; step === 60_000 && t < open_time; t += step)
+        list.push(blank(t, previous, true));
       candle = blank(open_time, candle ? candle.close : price, false);
       list.push(candle);
       if (list.length > keep) list.shift();
@@ -146,15 +226,32 @@ export function trade(market, now) {
   return made;
 }
 const blank = (open_time, price, final) => ({
-  open_time, open: price, high: price, low: price, close: price, volume: 0, quote_volume: 0, taker_buy_volume: 0, trades: 0,
-  final, revision: 0, origin: 'simulated', quality: 'ok',
+  open_time,
+  open: price,
+  high: price,
+  low: price,
+  close: price,
+  volume: 0,
+  quote_volume: 0,
+  taker_buy_volume: 0,
+  trades: 0,
+  final,
+  revision: 0,
+  origin: 'simulated',
+  quality: 'ok',
 });
 
 /** Candles of any timeframe, oldest first, derived from the base rows. */
-export function candles(market, timeframe, { start = -Infinity, end = Infinity, limit = 500, newest = start === -Infinity } = {}) {
+export function candles(
+  market,
+  timeframe,
+  { start = -Infinity, end = Infinity, limit = 500, newest = start === -Infinity } = {},
+) {
   const step = TIMEFRAMES[timeframe];
   if (timeframe === '1s' || timeframe === '1m') {
-    const rows = (timeframe === '1s' ? market.seconds : market.minutes).filter((c) => c.open_time >= start && c.open_time < end);
+    const rows = (timeframe === '1s' ? market.seconds : market.minutes).filter(
+      (c) => c.open_time >= start && c.open_time < end,
+    );
     return newest ? rows.slice(-limit) : rows.slice(0, limit);
   }
   const anchor = timeframe === '1w' ? 4 * 864e5 : 0; // weeks open on Monday; 1970-01-01 was a Thursday
@@ -198,10 +295,21 @@ export function ticker(market, now, withSparkline) {
   const open = day[0].open;
   const last = lastPrice(market);
   const base = {
-    exchange: market.exchange, symbol: market.symbol, last, bid: market.round(last - Number(market.price_tick)), ask: last, open_24h: open,
-    high_24h: Math.max(...day.map((c) => c.high)), low_24h: Math.min(...day.map((c) => c.low)),
-    volume_24h: day.reduce((sum, c) => sum + c.volume, 0), quote_volume_24h: day.reduce((sum, c) => sum + c.quote_volume, 0),
-    change_24h: market.round(last - open), change_pct_24h: Number((((last - open) / open) * 100).toFixed(3)), ts: market.ts, origin: 'simulated', quality: 'ok',
+    exchange: market.exchange,
+    symbol: market.symbol,
+    last,
+    bid: market.round(last - Number(market.price_tick)),
+    ask: last,
+    open_24h: open,
+    high_24h: Math.max(...day.map((c) => c.high)),
+    low_24h: Math.min(...day.map((c) => c.low)),
+    volume_24h: day.reduce((sum, c) => sum + c.volume, 0),
+    quote_volume_24h: day.reduce((sum, c) => sum + c.quote_volume, 0),
+    change_24h: market.round(last - open),
+    change_pct_24h: Number((((last - open) / open) * 100).toFixed(3)),
+    ts: market.ts,
+    origin: 'simulated',
+    quality: 'ok',
   };
   return withSparkline ? { ...base, sparkline: candles(market, '30m', { limit: 48 }).map((c) => c.close) } : base;
 }
@@ -214,9 +322,21 @@ export function book(market, sequence, mode) {
     const levels = [];
     for (let i = 0; i < 20; i += 1) {
       const rng = random(Math.floor(market.ts / 700) * 31 + i * (sign > 0 ? 7 : 13) + Math.floor(mid / unit) * 97);
-      levels.push([market.round(mid + sign * (i + (sign > 0 ? 1 : 0)) * unit), Number(((0.05 + rng() ** 3 * 5) * (40000 / mid)).toFixed(3))]);
+      levels.push([
+        market.round(mid + sign * (i + (sign > 0 ? 1 : 0)) * unit),
+        Number(((0.05 + rng() ** 3 * 5) * (40000 / mid)).toFixed(3)),
+      ]);
     }
     return levels;
   };
-  return { exchange: market.exchange, symbol: market.symbol, bids: side(-1), asks: side(1), ts: market.ts, sequence, in_sequence: true, mode };
+  return {
+    exchange: market.exchange,
+    symbol: market.symbol,
+    bids: side(-1),
+    asks: side(1),
+    ts: market.ts,
+    sequence,
+    in_sequence: true,
+    mode,
+  };
 }

@@ -20,7 +20,7 @@ const detail = { simulated: 'demo market', replay: 'replay 60×', live: 'binance
 const root = fileURLToPath(new URL('../../src/candlewick/app/static/', import.meta.url));
 const startedAt = Date.now();
 const market = makeMarket({ now: startedAt, extra: Number(process.env.MOCK_EXTRA ?? 0) });
-for (let t = startedAt - 900_000; t < startedAt; t += 900) for (const m of market.symbols.slice(0, 4)) m.seconds.length < 3600 && trade(m, t) && (m.minutes.at(-1).final = false);
+for (let t = startedAt - 900_000; t < startedAt; t += 900) for (const m of market.symbols.slice(0, 4)) trade(m, t);
 const control = { frozen: new Set(), failing: new Set(), refuseSockets: false };
 let events = 0;
 let rate = 0;
@@ -28,20 +28,39 @@ let correlation = 0;
 
 const CSP =
   "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.json': 'application/json', '.txt': 'text/plain; charset=utf-8' };
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+  '.json': 'application/json',
+  '.txt': 'text/plain; charset=utf-8',
+};
 
 const send = (res, status, body, type = 'application/json') => {
-  res.writeHead(status, { 'content-type': type, 'x-candlewick-mode': mode === 'live' ? 'live' : 'simulated', 'cache-control': 'no-store', 'x-correlation-id': `mock-${correlation}` });
+  res.writeHead(status, {
+    'content-type': type,
+    'x-candlewick-mode': mode === 'live' ? 'live' : 'simulated',
+    'cache-control': 'no-store',
+    'x-correlation-id': `mock-${correlation}`,
+  });
   res.end(JSON.stringify(body));
 };
 const problem = (res, status, code, title, text) =>
-  send(res, status, { type: 'about:blank', title, status, detail: text, code, correlation_id: `mock-${correlation}` }, 'application/problem+json');
+  send(
+    res,
+    status,
+    { type: 'about:blank', title, status, detail: text, code, correlation_id: `mock-${correlation}` },
+    'application/problem+json',
+  );
 
 function page(res, path) {
   const file = normalize(join(root, path));
   const known = file.startsWith(root) && existsSync(file) && statSync(file).isFile();
   const target = known ? file : join(root, 'index.html');
-  if (!existsSync(target)) return problem(res, 404, 'PAGE_NOT_BUILT', 'The page is not built', 'Run npm run build first.');
+  if (!existsSync(target))
+    return problem(res, 404, 'PAGE_NOT_BUILT', 'The page is not built', 'Run npm run build first.');
   res.writeHead(200, {
     'content-type': TYPES[extname(target)] ?? 'application/octet-stream',
     'cache-control': known && path.startsWith('/assets/') ? 'public, max-age=31536000, immutable' : 'no-cache',
@@ -55,13 +74,39 @@ function page(res, path) {
 const status = () => {
   const stale = market.symbols.filter((m) => Date.now() - m.ts > 30_000).length;
   return {
-    version: '0.1.0-mock', mode, mode_detail: detail, ready: true, now: Date.now(), started_at: startedAt,
-    feed: { lag_p50_ms: 38 + Math.round(Math.random() * 6), lag_p99_ms: 110 + Math.round(Math.random() * 20), connected: true, symbols: market.symbols.length, stale_symbols: stale },
-    gaps_open: market.gaps.filter((g) => g.state === 'open').length, events_per_second: rate, log: { bytes: events * 90, events },
-    services: ['gateway', 'market', 'realtime', 'history', 'collector', 'stream'].map((name) => ({ name, state: 'ready', detail: null })),
+    version: '0.1.0-mock',
+    mode,
+    mode_detail: detail,
+    ready: true,
+    now: Date.now(),
+    started_at: startedAt,
+    feed: {
+      lag_p50_ms: 38 + Math.round(Math.random() * 6),
+      lag_p99_ms: 110 + Math.round(Math.random() * 20),
+      connected: true,
+      symbols: market.symbols.length,
+      stale_symbols: stale,
+    },
+    gaps_open: market.gaps.filter((g) => g.state === 'open').length,
+    events_per_second: rate,
+    log: { bytes: events * 90, events },
+    services: ['gateway', 'market', 'realtime', 'history', 'collector', 'stream'].map((name) => ({
+      name,
+      state: 'ready',
+      detail: null,
+    })),
   };
 };
-const publicSymbol = ({ exchange, symbol, base, quote, price_tick, size_step, status: state }) => ({ exchange, symbol, base, quote, price_tick, size_step, status: state, origin: mode === 'live' ? 'live' : 'simulated' });
+const publicSymbol = ({ exchange, symbol, base, quote, price_tick, size_step, status: state }) => ({
+  exchange,
+  symbol,
+  base,
+  quote,
+  price_tick,
+  size_step,
+  status: state,
+  origin: mode === 'live' ? 'live' : 'simulated',
+});
 
 const server = createServer((req, res) => {
   correlation += 1;
@@ -83,24 +128,67 @@ const server = createServer((req, res) => {
   if (head === 'gaps') {
     const want = url.searchParams;
     return send(res, 200, {
-      gaps: market.gaps.filter((g) => (!want.get('symbol') || g.symbol === want.get('symbol')) && g.end > (range.start ?? 0) && g.start < (range.end ?? Infinity) && (want.get('state') !== 'open' || g.state === 'open')),
+      gaps: market.gaps.filter(
+        (g) =>
+          (!want.get('symbol') || g.symbol === want.get('symbol')) &&
+          g.end > (range.start ?? 0) &&
+          g.start < (range.end ?? Infinity) &&
+          (want.get('state') !== 'open' || g.state === 'open'),
+      ),
     });
   }
   if (['ohlcv', 'indicators', 'quality', 'book', 'trades'].includes(head)) {
     const m = market.bySymbol.get(symbol);
-    if (!m || m.exchange !== exchange) return problem(res, 404, 'UNKNOWN_SYMBOL', 'Unknown symbol', `no symbol is followed by that name, was '${symbol}'`);
+    if (!m || m.exchange !== exchange)
+      return problem(
+        res,
+        404,
+        'UNKNOWN_SYMBOL',
+        'Unknown symbol',
+        `no symbol is followed by that name, was '${symbol}'`,
+      );
     if (head === 'book') return send(res, 200, book(m, events, mode));
     if (head === 'trades') return send(res, 200, { trades: m.trades.slice(-(range.limit ?? 200)).reverse() });
-    if (head === 'quality') return send(res, 200, { score: m.base === 'BTC' ? 99.4 : 99.9, expected: 43_200, present: m.minutes.length, final: m.minutes.length - 1, repaired: m.base === 'BTC' ? 75 : 0, gapped: 1, gaps: 2, late: 3, duplicates: 0 });
-    if (!TIMEFRAMES[timeframe]) return problem(res, 422, 'UNKNOWN_TIMEFRAME', 'Unknown timeframe', `timeframe must be one of ${Object.keys(TIMEFRAMES)}, was '${timeframe}'`);
-    if (head === 'ohlcv') return send(res, 200, { exchange, symbol, timeframe, candles: candles(m, timeframe, range), next: null });
+    if (head === 'quality')
+      return send(res, 200, {
+        score: m.base === 'BTC' ? 99.4 : 99.9,
+        expected: 43_200,
+        present: m.minutes.length,
+        final: m.minutes.length - 1,
+        repaired: m.base === 'BTC' ? 75 : 0,
+        gapped: 1,
+        gaps: 2,
+        late: 3,
+        duplicates: 0,
+      });
+    if (!TIMEFRAMES[timeframe])
+      return problem(
+        res,
+        422,
+        'UNKNOWN_TIMEFRAME',
+        'Unknown timeframe',
+        `timeframe must be one of ${Object.keys(TIMEFRAMES)}, was '${timeframe}'`,
+      );
+    if (head === 'ohlcv')
+      return send(res, 200, { exchange, symbol, timeframe, candles: candles(m, timeframe, range), next: null });
     // Values need history in front of the page: compute on everything, then cut to the page.
     const rows = candles(m, timeframe, range);
     const all = candles(m, timeframe, { limit: 50_000, end: range.end ?? Infinity, newest: true });
-    const series = indicators(all, (url.searchParams.get('series') ?? '').split(',').filter(Boolean), TIMEFRAMES[timeframe]);
-    if (!series) return problem(res, 422, 'UNKNOWN_INDICATOR', 'Unknown indicator', `was '${url.searchParams.get('series')}'`);
+    const series = indicators(
+      all,
+      (url.searchParams.get('series') ?? '').split(',').filter(Boolean),
+      TIMEFRAMES[timeframe],
+    );
+    if (!series)
+      return problem(res, 422, 'UNKNOWN_INDICATOR', 'Unknown indicator', `was '${url.searchParams.get('series')}'`);
     const from = rows.length ? all.findIndex((c) => c.open_time === rows[0].open_time) : 0;
-    return send(res, 200, { exchange, symbol, timeframe, open_times: rows.map((c) => c.open_time), series: series.map((s) => ({ ...s, values: s.values.slice(from, from + rows.length) })) });
+    return send(res, 200, {
+      exchange,
+      symbol,
+      timeframe,
+      open_times: rows.map((c) => c.open_time),
+      series: series.map((s) => ({ ...s, values: s.values.slice(from, from + rows.length) })),
+    });
   }
   return page(res, url.pathname);
 });
@@ -114,7 +202,11 @@ function devControl(url, res) {
   if (what === 'refuse') control.refuseSockets = on;
   if (what === 'freeze') toggle(control.frozen, url.searchParams.get('symbol'));
   if (what === 'fail') toggle(control.failing, url.searchParams.get('what'));
-  return send(res, 200, { frozen: [...control.frozen], failing: [...control.failing], refuseSockets: control.refuseSockets });
+  return send(res, 200, {
+    frozen: [...control.frozen],
+    failing: [...control.failing],
+    refuseSockets: control.refuseSockets,
+  });
 }
 
 const sockets = new WebSocketServer({ noServer: true });
@@ -133,7 +225,11 @@ function open(client, url) {
   if (kind === 'tickers') {
     const wanted = url.searchParams.get('symbols')?.split(',');
     client.topic.list = market.symbols.filter((s) => !wanted || wanted.includes(s.symbol));
-    say(client, 'snapshot', client.topic.list.map((s) => ticker(s, Date.now(), false)));
+    say(
+      client,
+      'snapshot',
+      client.topic.list.map((s) => ticker(s, Date.now(), false)),
+    );
   } else if (!m) {
     say(client, 'error', { code: 'UNKNOWN_SYMBOL', detail: `was '${symbol}'` });
     client.close(4004);
@@ -167,8 +263,24 @@ setInterval(() => {
       if (changed.length) say(client, 'update', changed);
     } else if (m && made.has(symbol)) {
       if (kind === 'trades') say(client, 'update', made.get(symbol));
-      if (kind === 'book') say(client, 'update', once(`b:${symbol}`, () => book(m, events, mode)));
-      if (kind === 'ohlcv') say(client, 'update', once(`c:${symbol}:${timeframe}`, () => candles(m, timeframe, { start: now - 2 * TIMEFRAMES[timeframe] - (timeframe === '1w' ? 0 : 0), limit: 3, newest: true })).slice(-2));
+      if (kind === 'book')
+        say(
+          client,
+          'update',
+          once(`b:${symbol}`, () => book(m, events, mode)),
+        );
+      if (kind === 'ohlcv')
+        say(
+          client,
+          'update',
+          once(`c:${symbol}:${timeframe}`, () =>
+            candles(m, timeframe, {
+              start: now - 2 * TIMEFRAMES[timeframe] - (timeframe === '1w' ? 0 : 0),
+              limit: 3,
+              newest: true,
+            }),
+          ).slice(-2),
+        );
     }
   }
 }, 100);
@@ -179,7 +291,17 @@ function fastTicker(m) {
   if (!cached || cached.minute !== minute) dayCache.set(m.symbol, { minute, ticker: ticker(m, Date.now(), false) });
   const base = dayCache.get(m.symbol).ticker;
   const last = m.minutes.at(-1).close;
-  return { ...base, last, ask: last, bid: m.round(last - Number(m.price_tick)), change_24h: m.round(last - base.open_24h), change_pct_24h: Number((((last - base.open_24h) / base.open_24h) * 100).toFixed(3)), high_24h: Math.max(base.high_24h, last), low_24h: Math.min(base.low_24h, last), ts: m.ts };
+  return {
+    ...base,
+    last,
+    ask: last,
+    bid: m.round(last - Number(m.price_tick)),
+    change_24h: m.round(last - base.open_24h),
+    change_pct_24h: Number((((last - base.open_24h) / base.open_24h) * 100).toFixed(3)),
+    high_24h: Math.max(base.high_24h, last),
+    low_24h: Math.min(base.low_24h, last),
+    ts: m.ts,
+  };
 }
 let before = 0;
 setInterval(() => {
@@ -190,4 +312,6 @@ setInterval(() => {
   for (const client of sockets.clients) say(client, 'heartbeat', null);
 }, 30_000);
 
-server.listen(port, '127.0.0.1', () => process.stdout.write(`development mock (${mode}) on http://127.0.0.1:${port}\n`));
+server.listen(port, '127.0.0.1', () =>
+  process.stdout.write(`development mock (${mode}) on http://127.0.0.1:${port}\n`),
+);

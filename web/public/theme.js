@@ -6,7 +6,8 @@
   } catch {
     // A blocked or damaged store falls back to the defaults.
   }
-  const light = look.theme === 'light' || (look.theme !== 'dark' && matchMedia('(prefers-color-scheme: light)').matches);
+  const light =
+    look.theme === 'light' || (look.theme !== 'dark' && matchMedia('(prefers-color-scheme: light)').matches);
   document.documentElement.dataset.theme = light ? 'light' : 'dark';
   document.documentElement.dataset.colours = look.colours ?? 'flame';
 })();

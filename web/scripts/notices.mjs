@@ -9,8 +9,16 @@ const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8'));
 const chartsNotice = readFileSync(join(root, 'src/features/settings/notice.ts'), 'utf8').match(/`([^`]+)`/)[1];
 
 const shipped = Object.entries(lock.packages)
-  .filter(([path, info]) => path !== '' && !info.dev && !info.optional && !info.devOptional && !path.includes('/node_modules/@types/'))
-  .map(([path, info]) => ({ path, name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length), version: info.version, license: info.license }))
+  .filter(
+    ([path, info]) =>
+      path !== '' && !info.dev && !info.optional && !info.devOptional && !path.includes('/node_modules/@types/'),
+  )
+  .map(([path, info]) => ({
+    path,
+    name: path.slice(path.lastIndexOf('node_modules/') + 'node_modules/'.length),
+    version: info.version,
+    license: info.license,
+  }))
   .filter(({ name }) => !name.startsWith('@types/') && name !== 'csstype' && name !== 'typescript')
   .sort((a, b) => (a.name < b.name ? -1 : 1));
 

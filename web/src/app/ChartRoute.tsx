@@ -10,7 +10,12 @@ export function ChartRoute() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const go = (params: { exchange?: string; symbol?: string; tf?: string }, ind = search.ind) =>
-    void navigate({ to: '/chart/$exchange/$symbol/$tf', params: { exchange, symbol, tf, ...params }, search: { ind }, replace: true });
+    void navigate({
+      to: '/chart/$exchange/$symbol/$tf',
+      params: { exchange, symbol, tf, ...params },
+      search: { ind },
+      replace: true,
+    });
   return (
     <ChartPage
       exchange={exchange}

@@ -2,6 +2,7 @@ import { X } from 'lucide-react';
 import { Dialog } from 'radix-ui';
 import { MOD } from '@/shared/keys/keys';
 import { Button, Kbd } from '@/shared/ui/Button';
+import { useReturnFocus } from '@/shared/ui/useReturnFocus';
 import styles from './Dialogs.module.css';
 
 const KEYS: { group: string; keys: [keys: string[], what: string][] }[] = [
@@ -37,11 +38,12 @@ const KEYS: { group: string; keys: [keys: string[], what: string][] }[] = [
 ];
 
 export function HelpDialog({ open, onOpenChange }: { open: boolean; onOpenChange(open: boolean): void }) {
+  const focus = useReturnFocus();
   return (
     <Dialog.Root open={open} onOpenChange={onOpenChange}>
       <Dialog.Portal>
         <Dialog.Overlay className={styles.scrim ?? ''} />
-        <Dialog.Content className={`${styles.dialog} ${styles.help}`} aria-describedby={undefined}>
+        <Dialog.Content className={`${styles.dialog} ${styles.help}`} aria-describedby={undefined} {...focus}>
           <header className={styles.head}>
             <Dialog.Title className={styles.title ?? ''}>Keys</Dialog.Title>
             <Dialog.Close asChild>

@@ -1,7 +1,13 @@
 import { getRouteApi } from '@tanstack/react-router';
 import { MarketsPage } from '@/features/markets/MarketsPage';
 import { asTimeframe } from '@/shared/format/market';
-import { DEFAULT_EXCHANGE, DEFAULT_SYMBOL, DEFAULT_TIMEFRAME, parseIndicators, writeIndicators } from '@/shared/market/defaults';
+import {
+  DEFAULT_EXCHANGE,
+  DEFAULT_SYMBOL,
+  DEFAULT_TIMEFRAME,
+  parseIndicators,
+  writeIndicators,
+} from '@/shared/market/defaults';
 
 const route = getRouteApi('/markets');
 
@@ -18,11 +24,20 @@ export function MarketsRoute() {
       timeframe={timeframe}
       indicators={parseIndicators(search.ind)}
       onSymbol={(venue, symbol) =>
-        void navigate({ search: { ...search, symbol, exchange: venue === DEFAULT_EXCHANGE ? undefined : venue }, replace: true })
+        void navigate({
+          search: { ...search, symbol, exchange: venue === DEFAULT_EXCHANGE ? undefined : venue },
+          replace: true,
+        })
       }
       onTimeframe={(tf) => void navigate({ search: { ...search, tf }, replace: true })}
       onIndicators={(ids) => void navigate({ search: { ...search, ind: writeIndicators(ids) }, replace: true })}
-      onOpenChart={(venue, symbol) => void navigate({ to: '/chart/$exchange/$symbol/$tf', params: { exchange: venue, symbol, tf: timeframe }, search: { ind: search.ind } })}
+      onOpenChart={(venue, symbol) =>
+        void navigate({
+          to: '/chart/$exchange/$symbol/$tf',
+          params: { exchange: venue, symbol, tf: timeframe },
+          search: { ind: search.ind },
+        })
+      }
     />
   );
 }

@@ -12,12 +12,14 @@ import { useTick } from '@/shared/market/tickFeed';
 import { toggleTheme } from '@/shared/theme/look';
 import { Kbd } from '@/shared/ui/Button';
 import { Sparkline } from '@/shared/ui/Sparkline';
+import { useReturnFocus } from '@/shared/ui/useReturnFocus';
 import styles from './Dialogs.module.css';
 import { useGoTo, useRoom } from './navigation';
 
 /** Find a symbol or do something, by typing; what was opened last stands first. */
 export default function Palette({ onClose, onHelp }: { onClose(): void; onHelp(): void }) {
   const symbols = useQuery(symbolsQuery()).data ?? [];
+  const focus = useReturnFocus();
   const room = useRoom();
   const goTo = useGoTo();
   const recent = useMemo(recentMarkets, []);
@@ -31,7 +33,7 @@ export default function Palette({ onClose, onHelp }: { onClose(): void; onHelp()
     <Dialog.Root open onOpenChange={(open) => !open && onClose()}>
       <Dialog.Portal>
         <Dialog.Overlay className={styles.scrim ?? ''} />
-        <Dialog.Content className={`${styles.dialog} ${styles.palette}`} aria-describedby={undefined}>
+        <Dialog.Content className={`${styles.dialog} ${styles.palette}`} aria-describedby={undefined} {...focus}>
           <Dialog.Title className="sr-only">Jump to symbol or action</Dialog.Title>
           <Command label="Symbols and actions" loop filter={match}>
             <div className={styles.input}>
@@ -40,10 +42,17 @@ export default function Palette({ onClose, onHelp }: { onClose(): void; onHelp()
               <Kbd>esc</Kbd>
             </div>
             <Command.List className={styles.list ?? ''}>
-              <Command.Empty className={styles.empty ?? ''}>Nothing by that name. Symbols are written like BTC/USDT.</Command.Empty>
+              <Command.Empty className={styles.empty ?? ''}>
+                Nothing by that name. Symbols are written like BTC/USDT.
+              </Command.Empty>
               <Command.Group heading="Symbols">
                 {ordered.map((info) => (
-                  <SymbolItem key={`${info.exchange}:${info.symbol}`} info={info} recent={recent.includes(`${info.exchange}:${info.symbol}`)} onSelect={run(() => goTo(stay, info))} />
+                  <SymbolItem
+                    key={`${info.exchange}:${info.symbol}`}
+                    info={info}
+                    recent={recent.includes(`${info.exchange}:${info.symbol}`)}
+                    onSelect={run(() => goTo(stay, info))}
+                  />
                 ))}
               </Command.Group>
               <Command.Group heading="Actions">
@@ -117,7 +126,9 @@ function SymbolItem({ info, recent, onSelect }: { info: SymbolInfo; recent: bool
       {recent ? <Clock aria-label="recent" /> : <i className={styles.gap} />}
       <strong>{showSymbol(info.symbol)}</strong>
       <span className={styles.venue}>{venueName(info.exchange)}</span>
-      <span className={styles.spark}>{tick?.sparkline ? <Sparkline values={tick.sparkline} tone={up ? 'up' : 'down'} /> : null}</span>
+      <span className={styles.spark}>
+        {tick?.sparkline ? <Sparkline values={tick.sparkline} tone={up ? 'up' : 'down'} /> : null}
+      </span>
       <span className={styles.price}>{formatPrice(tick?.last, decimalsOf(info.price_tick))}</span>
     </Command.Item>
   );

@@ -1,14 +1,18 @@
 import { Link } from '@tanstack/react-router';
 import { Binoculars, CandlestickChart, CircleHelp, Settings } from 'lucide-react';
-import { BrandMark } from '@/shared/ui/WickIcon';
 import { DEFAULT_EXCHANGE, DEFAULT_SYMBOL, DEFAULT_TIMEFRAME } from '@/shared/market/defaults';
+import { BrandMark } from '@/shared/ui/WickIcon';
 import { useRoom } from './navigation';
 import styles from './Rail.module.css';
 
 /** The rooms that exist: a side rail, on phones a bar below. */
 export function Rail({ onHelp }: { onHelp(): void }) {
   const { name, market } = useRoom();
-  const { exchange, symbol, timeframe } = market ?? { exchange: DEFAULT_EXCHANGE, symbol: DEFAULT_SYMBOL, timeframe: DEFAULT_TIMEFRAME };
+  const { exchange, symbol, timeframe } = market ?? {
+    exchange: DEFAULT_EXCHANGE,
+    symbol: DEFAULT_SYMBOL,
+    timeframe: DEFAULT_TIMEFRAME,
+  };
   const current = (room: string) => (name === room ? ({ 'aria-current': 'page' } as const) : {});
   return (
     <nav className={styles.rail} aria-label="Rooms">
@@ -16,11 +20,23 @@ export function Rail({ onHelp }: { onHelp(): void }) {
         <BrandMark />
         <span className="sr-only">Candlewick</span>
       </span>
-      <Link className={styles.item} to="/markets" search={{ symbol, tf: timeframe }} title="Markets, G then M" {...current('markets')}>
+      <Link
+        className={styles.item}
+        to="/markets"
+        search={{ symbol, tf: timeframe }}
+        title="Markets, G then M"
+        {...current('markets')}
+      >
         <Binoculars aria-hidden="true" />
         <span>Markets</span>
       </Link>
-      <Link className={styles.item} to="/chart/$exchange/$symbol/$tf" params={{ exchange, symbol, tf: timeframe }} title="Chart, G then C" {...current('chart')}>
+      <Link
+        className={styles.item}
+        to="/chart/$exchange/$symbol/$tf"
+        params={{ exchange, symbol, tf: timeframe }}
+        title="Chart, G then C"
+        {...current('chart')}
+      >
         <CandlestickChart aria-hidden="true" />
         <span>Chart</span>
       </Link>

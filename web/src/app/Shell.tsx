@@ -49,20 +49,30 @@ export function Shell() {
           <BrandMark size={26} />
         </span>
         <h1 className={styles.title}>{room.title}</h1>
-        <button type="button" className={styles.search} onClick={() => setPalette(true)} aria-label="Jump to symbol or action" aria-keyshortcuts="Control+K Meta+K">
+        <button
+          type="button"
+          className={styles.search}
+          onClick={() => setPalette(true)}
+          aria-label="Jump to symbol or action"
+          aria-keyshortcuts="Control+K Meta+K"
+        >
           <Search aria-hidden="true" />
           <span className={styles.searchText}>Jump to symbol or action</span>
           <span className={styles.searchKey}>
             <Kbd>{`${MOD} K`}</Kbd>
           </span>
         </button>
-        <div className={styles.mode}>{status ? <ModeBadge mode={status.mode} detail={status.mode_detail} /> : null}</div>
+        <div className={styles.mode}>
+          {status ? <ModeBadge mode={status.mode} detail={status.mode_detail} /> : null}
+        </div>
       </header>
       <main id="room" className={styles.main} tabIndex={-1}>
         <Outlet />
       </main>
       <StatusBar status={status ?? null} silent={isError} />
-      <Suspense fallback={null}>{palette ? <Palette onClose={() => setPalette(false)} onHelp={() => setHelp(true)} /> : null}</Suspense>
+      <Suspense fallback={null}>
+        {palette ? <Palette onClose={() => setPalette(false)} onHelp={() => setHelp(true)} /> : null}
+      </Suspense>
       <HelpDialog open={help} onOpenChange={setHelp} />
     </div>
   );

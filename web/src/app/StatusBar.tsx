@@ -1,7 +1,7 @@
 import { Activity, CirclePlay, Database, TriangleAlert } from 'lucide-react';
-import { formatClock, formatDate } from '@/shared/format/time';
-import { formatCount } from '@/shared/format/numbers';
 import type { Status } from '@/shared/api/types';
+import { formatCount } from '@/shared/format/numbers';
+import { formatClock, formatDate } from '@/shared/format/time';
 import { usePlatformNow } from '@/shared/market/platformClock';
 import { useTickLink } from '@/shared/market/tickFeed';
 import styles from './StatusBar.module.css';
@@ -17,7 +17,8 @@ export function StatusBar({ status, silent }: { status: Status | null; silent: b
   const failing = status?.services.filter((s) => s.state === 'failed' || s.state === 'degraded') ?? [];
   const tone = offline ? 'bad' : !status || !feed?.connected ? 'warn' : 'ok';
   return (
-    <footer className={styles.bar} aria-label="Platform status">
+    <footer className={styles.bar}>
+      <h2 className="sr-only">Platform status</h2>
       <span className={styles.item} data-testid="feed-state" data-tone={tone}>
         <i className={styles.dot} data-tone={tone} aria-hidden="true" />
         {offline ? (
@@ -36,7 +37,11 @@ export function StatusBar({ status, silent }: { status: Status | null; silent: b
           {`${feed.stale_symbols} stale`}
         </span>
       ) : null}
-      <span className={styles.item} data-tone={status && status.gaps_open > 0 ? 'warn' : 'none'} data-testid="gaps-open">
+      <span
+        className={styles.item}
+        data-tone={status && status.gaps_open > 0 ? 'warn' : 'none'}
+        data-testid="gaps-open"
+      >
         <Database aria-hidden="true" />
         <b>{status?.gaps_open ?? '–'}</b>
         {status?.gaps_open === 1 ? 'gap open' : 'gaps open'}
@@ -46,7 +51,11 @@ export function StatusBar({ status, silent }: { status: Status | null; silent: b
         log <b className={styles.rate}>{status ? formatCount(Math.round(status.events_per_second)) : '–'}</b> ev/s
       </span>
       {failing.length > 0 ? (
-        <span className={styles.item} data-tone="warn" title={failing.map((s) => `${s.name} ${s.state}${s.detail ? `: ${s.detail}` : ''}`).join('\n')}>
+        <span
+          className={styles.item}
+          data-tone="warn"
+          title={failing.map((s) => `${s.name} ${s.state}${s.detail ? `: ${s.detail}` : ''}`).join('\n')}
+        >
           <TriangleAlert aria-hidden="true" />
           {`${failing[0]?.name} ${failing[0]?.state}`}
         </span>

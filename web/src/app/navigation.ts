@@ -20,9 +20,16 @@ export function useRoom(): Room {
     select: (state): Room => {
       const match = state.matches[state.matches.length - 1];
       const path = match?.pathname ?? '/';
-      const name: RoomName = path.startsWith('/chart') ? 'chart' : path.startsWith('/settings') ? 'settings' : 'markets';
+      const name: RoomName = path.startsWith('/chart')
+        ? 'chart'
+        : path.startsWith('/settings')
+          ? 'settings'
+          : 'markets';
       if (name === 'settings') return { name, title: TITLES[name], market: null };
-      const given = { ...(match?.params as object), ...(match?.search as object) } as Record<string, string | undefined>;
+      const given = { ...(match?.params as object), ...(match?.search as object) } as Record<
+        string,
+        string | undefined
+      >;
       return {
         name,
         title: TITLES[name],
@@ -47,9 +54,19 @@ export function useGoTo(): (room: RoomName, market?: { exchange: string; symbol:
     const timeframe = room.market?.timeframe ?? DEFAULT_TIMEFRAME;
     if (name === 'settings') void navigate({ to: '/settings' });
     else if (name === 'chart') {
-      void navigate({ to: '/chart/$exchange/$symbol/$tf', params: { exchange: market.exchange, symbol: market.symbol, tf: timeframe } });
+      void navigate({
+        to: '/chart/$exchange/$symbol/$tf',
+        params: { exchange: market.exchange, symbol: market.symbol, tf: timeframe },
+      });
     } else {
-      void navigate({ to: '/markets', search: { exchange: market.exchange === DEFAULT_EXCHANGE ? undefined : market.exchange, symbol: market.symbol, tf: timeframe } });
+      void navigate({
+        to: '/markets',
+        search: {
+          exchange: market.exchange === DEFAULT_EXCHANGE ? undefined : market.exchange,
+          symbol: market.symbol,
+          tf: timeframe,
+        },
+      });
     }
   };
 }

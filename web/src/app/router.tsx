@@ -62,12 +62,21 @@ export function parseSearch(search: string): Record<string, string> {
 export function stringifySearch(search: Record<string, unknown>): string {
   const parts = Object.entries(search)
     .filter(([, value]) => value !== undefined && value !== null)
-    .map(([key, value]) => `${encodeURIComponent(key)}=${encodeURIComponent(String(value)).replace(/%3A/g, ':').replace(/%2C/g, ',')}`);
+    .map(
+      ([key, value]) =>
+        `${encodeURIComponent(key)}=${encodeURIComponent(String(value)).replace(/%3A/g, ':').replace(/%2C/g, ',')}`,
+    );
   return parts.length > 0 ? `?${parts.join('&')}` : '';
 }
 
 export function makeRouter() {
-  return createRouter({ routeTree, parseSearch, stringifySearch, defaultPreload: 'intent', defaultNotFoundComponent: NotFound });
+  return createRouter({
+    routeTree,
+    parseSearch,
+    stringifySearch,
+    defaultPreload: 'intent',
+    defaultNotFoundComponent: NotFound,
+  });
 }
 
 function NotFound() {

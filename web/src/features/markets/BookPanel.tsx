@@ -14,7 +14,15 @@ import styles from './Side.module.css';
 /** A book speaks many times a second; this long without a word is stale. */
 const BOOK_STALE_MS = 10_000;
 
-export function BookPanel({ exchange, symbol, className }: { exchange: string; symbol: string; className?: string | undefined }) {
+export function BookPanel({
+  exchange,
+  symbol,
+  className,
+}: {
+  exchange: string;
+  symbol: string;
+  className?: string | undefined;
+}) {
   const { book, link } = useBook(exchange, symbol);
   const tick = useTick(exchange, symbol);
   const info = useQuery(symbolsQuery()).data?.find((s) => s.symbol === symbol && s.exchange === exchange);
@@ -32,7 +40,15 @@ export function BookPanel({ exchange, symbol, className }: { exchange: string; s
   return (
     <Panel
       title="Order book"
-      sub={state.kind === 'live' ? (book?.in_sequence ? 'in sequence' : <span className={styles.warn}>sequence broken</span>) : null}
+      sub={
+        state.kind === 'live' ? (
+          book?.in_sequence ? (
+            'in sequence'
+          ) : (
+            <span className={styles.warn}>sequence broken</span>
+          )
+        ) : null
+      }
       state={state}
       className={className}
       actions={
@@ -46,7 +62,16 @@ export function BookPanel({ exchange, symbol, className }: { exchange: string; s
         </label>
       }
     >
-      {book ? <Ladder book={book} decimals={decimals} step={step} base={splitSymbol(symbol)[0]} last={tick?.last ?? null} direction={tick?.direction ?? null} /> : null}
+      {book ? (
+        <Ladder
+          book={book}
+          decimals={decimals}
+          step={step}
+          base={splitSymbol(symbol)[0]}
+          last={tick?.last ?? null}
+          direction={tick?.direction ?? null}
+        />
+      ) : null}
     </Panel>
   );
 }

@@ -41,9 +41,9 @@ const FURTHER: Record<Timeframe, Timeframe> = {
 
 export function MarketsPage(props: MarketsPageProps) {
   const { exchange, symbol, timeframe, indicators, onSymbol, onTimeframe, onIndicators, onOpenChart } = props;
-  const phone = useMedia('(max-width: 639px)');
-  const narrow = useMedia('(max-width: 1023px)');
-  const wide = useMedia('(min-width: 1920px)');
+  const phone = useMedia('(max-width: 39.99em)');
+  const narrow = useMedia('(max-width: 63.99em)');
+  const wide = useMedia('(min-width: 120em)');
   const [drawer, setDrawer] = useState<'list' | 'book' | null>(null);
   const [left, setLeft] = useStoredNumber('candlewick.markets.left', 284);
   const [right, setRight] = useStoredNumber('candlewick.markets.right', 290);
@@ -55,7 +55,14 @@ export function MarketsPage(props: MarketsPageProps) {
   };
   const open = (info: SymbolInfo): void => onOpenChart(info.exchange, info.symbol);
   const list = (className: string | undefined, rowRem?: number) => (
-    <Watchlist exchange={exchange} selected={symbol} onSelect={select} onOpen={open} className={className} {...(rowRem ? { rowRem } : {})} />
+    <Watchlist
+      exchange={exchange}
+      selected={symbol}
+      onSelect={select}
+      onOpen={open}
+      className={className}
+      {...(rowRem ? { rowRem } : {})}
+    />
   );
   const tools = narrow ? (
     <>
@@ -65,9 +72,9 @@ export function MarketsPage(props: MarketsPageProps) {
           Watchlist
         </Button>
       )}
-      <Button onClick={() => setDrawer('book')}>
+      <Button icon={phone} aria-label="Order book and trades" onClick={() => setDrawer('book')}>
         <BookOpen aria-hidden="true" />
-        Book
+        {phone ? null : 'Book'}
       </Button>
     </>
   ) : null;
@@ -119,10 +126,20 @@ export function MarketsPage(props: MarketsPageProps) {
       )}
       {narrow ? (
         <>
-          <Drawer title="Watchlist" side="left" open={drawer === 'list'} onOpenChange={(next) => setDrawer(next ? 'list' : null)}>
+          <Drawer
+            title="Watchlist"
+            side="left"
+            open={drawer === 'list'}
+            onOpenChange={(next) => setDrawer(next ? 'list' : null)}
+          >
             {list(styles.drawn)}
           </Drawer>
-          <Drawer title={`Order book and trades of ${showSymbol(symbol)}`} side="right" open={drawer === 'book'} onOpenChange={(next) => setDrawer(next ? 'book' : null)}>
+          <Drawer
+            title={`Order book and trades of ${showSymbol(symbol)}`}
+            side="right"
+            open={drawer === 'book'}
+            onOpenChange={(next) => setDrawer(next ? 'book' : null)}
+          >
             {side}
           </Drawer>
         </>

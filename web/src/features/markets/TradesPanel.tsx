@@ -11,7 +11,15 @@ import styles from './Side.module.css';
 /** Seconds of the little rate picture in the head. */
 const RATE_SECONDS = 40;
 
-export function TradesPanel({ exchange, symbol, className }: { exchange: string; symbol: string; className?: string | undefined }) {
+export function TradesPanel({
+  exchange,
+  symbol,
+  className,
+}: {
+  exchange: string;
+  symbol: string;
+  className?: string | undefined;
+}) {
   const { ring, trades, link } = useTrades(exchange, symbol);
   const info = useQuery(symbolsQuery()).data?.find((s) => s.symbol === symbol && s.exchange === exchange);
   const now = usePlatformNow(1000);
@@ -22,7 +30,8 @@ export function TradesPanel({ exchange, symbol, className }: { exchange: string;
   if (link.kind === 'offline') state = { kind: 'offline', asOf: last, retryAt: link.retryAt };
   else if (link.kind === 'connecting' && trades.length === 0) state = { kind: 'loading' };
   else if (trades.length === 0) state = { kind: 'empty', message: 'No trade yet.' };
-  else if (now > 0 && now - last > 60_000 * Math.max(1, platformClock.pace)) state = { kind: 'stale', ageMs: now - last, lastAt: last };
+  else if (now > 0 && now - last > 60_000 * Math.max(1, platformClock.pace))
+    state = { kind: 'stale', ageMs: now - last, lastAt: last };
   return (
     <Panel
       title="Trades"

@@ -60,7 +60,7 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
   useKeys({
     j: () => move(1),
     k: () => move(-1),
-    Enter: (event) => {
+    enter: (event) => {
       const row = rows[at];
       // Enter on a focused button or link is that control's own.
       if (row && !(event.target as HTMLElement).closest('button, a, [role="separator"]')) onOpen(row);
@@ -70,7 +70,11 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
   const state = listState(query.error, query.isPending, symbols.length, link, () => void query.refetch());
   const head = (by: Sort, label: string) => {
     const active = sort.by === by;
-    const next = !active ? { by, descending: by !== 'symbol' } : sort.descending === (by !== 'symbol') ? { by, descending: !sort.descending } : { by: 'listed' as const, descending: false };
+    const next = !active
+      ? { by, descending: by !== 'symbol' }
+      : sort.descending === (by !== 'symbol')
+        ? { by, descending: !sort.descending }
+        : { by: 'listed' as const, descending: false };
     const Arrow = sort.descending ? ArrowDown : ArrowUp;
     return (
       <button type="button" className={styles.sort} aria-pressed={active} onClick={() => setSort(next)}>
@@ -128,7 +132,11 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
             const info = rows[item.index];
             if (!info) return null;
             return (
-              <li key={`${info.exchange}:${info.symbol}`} className={styles.item} style={{ height: item.size, transform: `translateY(${item.start}px)` }}>
+              <li
+                key={`${info.exchange}:${info.symbol}`}
+                className={styles.item}
+                style={{ height: item.size, transform: `translateY(${item.start}px)` }}
+              >
                 <Row info={info} selected={item.index === at} onSelect={onSelect} offline={link.kind === 'offline'} />
               </li>
             );
@@ -140,7 +148,12 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
   );
 }
 
-const Row = memo(function Row(props: { info: SymbolInfo; selected: boolean; offline: boolean; onSelect(info: SymbolInfo): void }) {
+const Row = memo(function Row(props: {
+  info: SymbolInfo;
+  selected: boolean;
+  offline: boolean;
+  onSelect(info: SymbolInfo): void;
+}) {
   const { info, selected, offline, onSelect } = props;
   const tick = useTick(info.exchange, info.symbol);
   const age = useAge(tick);
@@ -149,13 +162,27 @@ const Row = memo(function Row(props: { info: SymbolInfo; selected: boolean; offl
   const change = tick?.change_pct_24h ?? null;
   const tone = stale ? 'quiet' : change !== null && change < 0 ? 'down' : 'up';
   return (
-    <button type="button" className={styles.row} aria-current={selected} data-stale={stale} data-symbol={info.symbol} onClick={() => onSelect(info)} title={showSymbol(info.symbol)}>
+    <button
+      type="button"
+      className={styles.row}
+      aria-current={selected}
+      data-stale={stale}
+      data-symbol={info.symbol}
+      onClick={() => onSelect(info)}
+      title={showSymbol(info.symbol)}
+    >
       <span className={styles.symbol}>
         {base}
         {quote === 'USDT' ? null : <small>/{quote}</small>}
       </span>
       <span className={styles.spark}>{tick?.sparkline ? <Sparkline values={tick.sparkline} tone={tone} /> : null}</span>
-      <NumberCell className={styles.last} text={formatPrice(tick?.last, decimalsOf(info.price_tick))} value={tick?.last ?? null} direction={tick?.direction ?? null} chars={8} />
+      <NumberCell
+        className={styles.last}
+        text={formatPrice(tick?.last, decimalsOf(info.price_tick))}
+        value={tick?.last ?? null}
+        direction={tick?.direction ?? null}
+        chars={8}
+      />
       {age?.stale && !offline ? (
         <Freshness ageMs={age.age} />
       ) : (
@@ -191,14 +218,25 @@ function useSorted(symbols: SymbolInfo[], filter: string, sort: { by: Sort; desc
   }, [symbols, filter, sort, round]);
 }
 
-function listState(error: Error | null, pending: boolean, count: number, link: ReturnType<typeof useTickLink>, retry: () => void): PanelState {
+function listState(
+  error: Error | null,
+  pending: boolean,
+  count: number,
+  link: ReturnType<typeof useTickLink>,
+  retry: () => void,
+): PanelState {
   if (error && count === 0) {
     const known = error instanceof ApiError;
-    return { kind: 'error', message: error.message, code: known ? error.code : 'UNREADABLE', correlationId: known ? error.correlationId : null, retry };
+    return {
+      kind: 'error',
+      message: error.message,
+      code: known ? error.code : 'UNREADABLE',
+      correlationId: known ? error.correlationId : null,
+      retry,
+    };
   }
   if (pending) return { kind: 'loading' };
   if (count === 0) return { kind: 'empty', message: 'No symbol is followed yet.' };
   if (link.kind === 'offline') return { kind: 'offline', asOf: 0, retryAt: link.retryAt };
   return { kind: 'live' };
 }
-

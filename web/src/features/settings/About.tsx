@@ -1,7 +1,7 @@
-import { BrandMark } from '@/shared/ui/WickIcon';
 import { Panel } from '@/shared/ui/Panel';
-import styles from './SettingsPage.module.css';
+import { BrandMark } from '@/shared/ui/WickIcon';
 import { LIGHTWEIGHT_CHARTS_NOTICE } from './notice';
+import styles from './SettingsPage.module.css';
 
 /** What this is, under which terms, and what others' work it stands on. */
 export function About({ version }: { version: string | null }) {
@@ -12,7 +12,9 @@ export function About({ version }: { version: string | null }) {
           <BrandMark size={44} />
           <div>
             <p className={styles.name}>Candlewick</p>
-            <p className={styles.quiet}>{version ? `Version ${version}` : 'Version unknown while the server is silent'} · Apache-2.0</p>
+            <p className={styles.quiet}>
+              {version ? `Version ${version}` : 'Version unknown while the server is silent'} · Apache-2.0
+            </p>
           </div>
         </div>
         <p>The wick is lit only when real money burns. Nothing in these rooms places an order.</p>

@@ -38,7 +38,12 @@ export function SettingsPage() {
             </div>
             <div className={styles.choice}>
               <Swatch />
-              <Segmented label="Colours of money" options={COLOURS} value={look.colours} onChange={(colours) => setLook({ colours })} />
+              <Segmented
+                label="Colours of money"
+                options={COLOURS}
+                value={look.colours}
+                onChange={(colours) => setLook({ colours })}
+              />
             </div>
           </div>
           <div className={styles.row}>

@@ -16,7 +16,11 @@ export class ApiError extends Error {
 }
 
 /** The page and the API share one origin; nothing is ever asked elsewhere. */
-export const api = createClient<paths>({ baseUrl: typeof location === 'undefined' ? '' : location.origin });
+export const api = createClient<paths>({
+  baseUrl: location.origin,
+  // Looked up at each call, so that tests may stand in for the network.
+  fetch: (request) => globalThis.fetch(request),
+});
 
 interface Answer<T> {
   data?: T;

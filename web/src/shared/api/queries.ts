@@ -17,7 +17,8 @@ export interface SeriesKey extends MarketKey {
 export const statusQuery = () =>
   queryOptions({
     queryKey: ['status'],
-    queryFn: ({ signal }) => ask(api.GET('/api/v1/status', { signal: AbortSignal.any([signal, AbortSignal.timeout(3000)]) })),
+    queryFn: ({ signal }) =>
+      ask(api.GET('/api/v1/status', { signal: AbortSignal.any([signal, AbortSignal.timeout(3000)]) })),
     refetchInterval: 1000,
     refetchIntervalInBackground: false,
     retry: false,
@@ -27,7 +28,8 @@ export const statusQuery = () =>
 export const symbolsQuery = () =>
   queryOptions({
     queryKey: ['symbols'],
-    queryFn: async ({ signal }) => (await ask(api.GET('/symbols', { signal }))).symbols.filter((s) => s.status !== 'removed'),
+    queryFn: async ({ signal }) =>
+      (await ask(api.GET('/symbols', { signal }))).symbols.filter((s) => s.status !== 'removed'),
     refetchInterval: 15_000,
     staleTime: 10_000,
   });
@@ -47,7 +49,8 @@ export const candlesPageQuery = ({ exchange, symbol, timeframe }: SeriesKey, end
     queryFn: async ({ signal }): Promise<Candle[]> => {
       const query = end === undefined ? { limit: PAGE } : { limit: PAGE, end };
       const path = { exchange, symbol, timeframe };
-      return (await ask(api.GET('/ohlcv/{exchange}/{symbol}/{timeframe}', { signal, params: { path, query } }))).candles;
+      return (await ask(api.GET('/ohlcv/{exchange}/{symbol}/{timeframe}', { signal, params: { path, query } })))
+        .candles;
     },
     staleTime: 0,
     gcTime: 30_000,
@@ -87,7 +90,8 @@ export const gapsQuery = ({ exchange, symbol }: MarketKey, start: number) =>
 export const qualityQuery = ({ exchange, symbol }: MarketKey) =>
   queryOptions({
     queryKey: ['quality', exchange, symbol],
-    queryFn: ({ signal }) => ask(api.GET('/quality/{exchange}/{symbol}', { signal, params: { path: { exchange, symbol } } })),
+    queryFn: ({ signal }) =>
+      ask(api.GET('/quality/{exchange}/{symbol}', { signal, params: { path: { exchange, symbol } } })),
     refetchInterval: 30_000,
     staleTime: 20_000,
   });
@@ -95,6 +99,7 @@ export const qualityQuery = ({ exchange, symbol }: MarketKey) =>
 export const bookQuery = ({ exchange, symbol }: MarketKey) =>
   queryOptions({
     queryKey: ['book', exchange, symbol],
-    queryFn: ({ signal }) => ask(api.GET('/book/{exchange}/{symbol}', { signal, params: { path: { exchange, symbol } } })),
+    queryFn: ({ signal }) =>
+      ask(api.GET('/book/{exchange}/{symbol}', { signal, params: { path: { exchange, symbol } } })),
     staleTime: 1000,
   });

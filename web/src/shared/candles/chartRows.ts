@@ -84,7 +84,12 @@ export function labelHoles(holes: readonly Hole[], gaps: readonly Gap[], step: n
       }
     }
     if (!best) {
-      return { ...hole, title: `No candles ${formatDuration(end - hole.start)}`, detail: 'not in the gap ledger', settled: false };
+      return {
+        ...hole,
+        title: `No candles ${formatDuration(end - hole.start)}`,
+        detail: 'not in the gap ledger',
+        settled: false,
+      };
     }
     return { ...hole, ...describeGap(best) };
   });

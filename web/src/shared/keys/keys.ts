@@ -1,7 +1,7 @@
 import { useEffect, useRef } from 'react';
 import { getLook } from '../theme/look';
 
-/** Key names as `KeyboardEvent.key`, lower case; "g m" is a sequence, "mod+k" is Ctrl or Cmd. */
+/** Names are `KeyboardEvent.key` in lower case; "g m" is a sequence, "mod+k" is Ctrl or Cmd. */
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 /** How long the second key of a sequence may take. */
@@ -18,7 +18,7 @@ function inDialog(): boolean {
 
 /** The name of a pressed key as a map writes it. */
 export function keyName(event: KeyboardEvent): string {
-  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const key = event.key.toLowerCase();
   return event.ctrlKey || event.metaKey ? `mod+${key}` : key;
 }
 

@@ -28,13 +28,23 @@ export function IndicatorMenu({ chosen, onChange, open, onOpenChange }: Indicato
         </Button>
       </Popover.Trigger>
       <Popover.Portal>
-        <Popover.Content className={styles.content ?? ''} sideOffset={6} align="start" collisionPadding={8} aria-label="Indicators">
+        <Popover.Content
+          className={styles.content ?? ''}
+          sideOffset={6}
+          align="start"
+          collisionPadding={8}
+          aria-label="Indicators"
+        >
           {chosen.length > 0 ? (
             <ul className={styles.chosen} aria-label="Shown">
               {chosen.map((id) => (
                 <li key={id}>
                   {indicatorName(id)}
-                  <button type="button" aria-label={`Remove ${indicatorName(id)}`} onClick={() => onChange(chosen.filter((other) => other !== id))}>
+                  <button
+                    type="button"
+                    aria-label={`Remove ${indicatorName(id)}`}
+                    onClick={() => onChange(chosen.filter((other) => other !== id))}
+                  >
                     <X aria-hidden="true" />
                   </button>
                 </li>
@@ -58,7 +68,12 @@ function AddRow({ info, chosen, onAdd }: { info: IndicatorInfo; chosen: readonly
   const [values, setValues] = useState(() => info.params.map((param) => String(param.default)));
   const valid = info.params.every((param, i) => {
     const value = Number(values[i]);
-    return values[i] !== '' && value >= param.min && value <= param.max && (param.kind === 'float' || Number.isInteger(value));
+    return (
+      values[i] !== '' &&
+      value >= param.min &&
+      value <= param.max &&
+      (param.kind === 'float' || Number.isInteger(value))
+    );
   });
   const id = [info.name, ...values].join(':');
   const shown = chosen.includes(id);

@@ -3,18 +3,19 @@ import { ChevronDown, Table2 } from 'lucide-react';
 import { Popover } from 'radix-ui';
 import { type ReactNode, useState } from 'react';
 import { gapsQuery, qualityQuery, symbolsQuery } from '../api/queries';
+import { MAIN_TIMEFRAMES, splitSymbol, TIMEFRAMES, type Timeframe, timeframeMs, venueName } from '../format/market';
 import { decimalsOf, formatCompact, formatPercent, formatPrice } from '../format/numbers';
-import { MAIN_TIMEFRAMES, splitSymbol, type Timeframe, TIMEFRAMES, timeframeMs, venueName } from '../format/market';
 import { formatDuration } from '../format/time';
 import { useKeys } from '../keys/keys';
 import { Button } from '../ui/Button';
 import { Freshness } from '../ui/Freshness';
 import { NumberCell } from '../ui/NumberCell';
-import { Panel, type PanelState } from '../ui/Panel';
+import { Panel, type PanelState, repairedLabel } from '../ui/Panel';
 import type { Facts } from '../ui/price-chart/chartView';
 import { PriceChart } from '../ui/price-chart/PriceChart';
 import { QualityBadge } from '../ui/QualityBadge';
 import { Segmented } from '../ui/Segmented';
+import { DataFacts } from './DataFacts';
 import { IndicatorMenu } from './IndicatorMenu';
 import styles from './MarketChart.module.css';
 import { usePlatformNow } from './platformClock';
@@ -42,7 +43,17 @@ const LEDGER_MS = 400 * 86_400_000;
 
 /** One market's chart with its head, tools and the state of its data. */
 export function MarketChart(props: MarketChartProps) {
-  const { exchange, symbol, timeframe, indicators, onTimeframe, onIndicators, keys = true, tools, compact = false } = props;
+  const {
+    exchange,
+    symbol,
+    timeframe,
+    indicators,
+    onTimeframe,
+    onIndicators,
+    keys = true,
+    tools,
+    compact = false,
+  } = props;
   const { feed, state } = useSeries(exchange, symbol, timeframe, indicators);
   const [asTable, setAsTable] = useState(false);
   const [facts, setFacts] = useState<Facts | null>(null);
@@ -59,7 +70,7 @@ export function MarketChart(props: MarketChartProps) {
         }
       : {},
   );
-  const panel = usePanelState(state, feed.book.last?.open_time ?? 0, step, feed);
+  const panel = withFacts(usePanelState(state, feed.book.last?.open_time ?? 0, step, feed), facts);
   const main = MAIN_TIMEFRAMES.includes(timeframe) ? MAIN_TIMEFRAMES : [...MAIN_TIMEFRAMES, timeframe];
   return (
     <Panel
@@ -69,7 +80,13 @@ export function MarketChart(props: MarketChartProps) {
       className={styles.panel}
       head={
         <>
-          <MarketHead exchange={exchange} symbol={symbol} priceTick={info?.price_tick ?? '0.01'} halted={info?.status === 'halted'} compact={compact} />
+          <MarketHead
+            exchange={exchange}
+            symbol={symbol}
+            priceTick={info?.price_tick ?? '0.01'}
+            halted={info?.status === 'halted'}
+            compact={compact}
+          />
           <div className={styles.tools}>
             <Segmented
               label="Timeframe"
@@ -82,7 +99,13 @@ export function MarketChart(props: MarketChartProps) {
             <IndicatorMenu chosen={indicators} onChange={onIndicators} open={menuOpen} onOpenChange={setMenuOpen} />
             <div className={styles.right}>
               <DataFacts facts={facts} />
-              <Button icon aria-pressed={asTable} aria-label="Show candles as a table" title="Candles as a table" onClick={() => setAsTable(!asTable)}>
+              <Button
+                icon
+                aria-pressed={asTable}
+                aria-label="Show candles as a table"
+                title="Candles as a table"
+                onClick={() => setAsTable(!asTable)}
+              >
                 <Table2 aria-hidden="true" />
               </Button>
               {tools}
@@ -116,15 +139,31 @@ function usePanelState(
 ): PanelState {
   const now = usePlatformNow(1000);
   if (phase === 'error' && error) {
-    return { kind: 'error', message: error.message, code: error.code, correlationId: error.correlationId, retry: () => feed.retry() };
+    return {
+      kind: 'error',
+      message: error.message,
+      code: error.code,
+      correlationId: error.correlationId,
+      retry: () => feed.retry(),
+    };
   }
   if (phase === 'loading') return { kind: 'loading' };
-  if (phase === 'empty') return { kind: 'empty', message: 'No candles for this symbol yet. They appear with the first trade.' };
+  if (phase === 'empty')
+    return { kind: 'empty', message: 'No candles for this symbol yet. They appear with the first trade.' };
   if (link.kind === 'offline') return { kind: 'offline', asOf: lastOpen, retryAt: link.retryAt };
   // A bar is expected each step: older than three of them is not the present.
   const age = now - (lastOpen + step);
   if (now > 0 && age > Math.max(3 * step, 15_000)) return { kind: 'stale', ageMs: age, lastAt: lastOpen + step };
   return { kind: 'live' };
+}
+
+/** What is known to be missing or mended is a state of the panel too; the words stand beside the tools. */
+function withFacts(state: PanelState, facts: Facts | null): PanelState {
+  if (state.kind !== 'live' || !facts) return state;
+  const hole = facts.holes.find((h) => !h.settled) ?? facts.holes[0];
+  if (hole) return { kind: 'gap', label: `${hole.title}, ${hole.detail}`, settled: hole.settled };
+  if (facts.repaired > 0) return { kind: 'repaired', label: repairedLabel(facts.repaired) };
+  return state;
 }
 
 function MarketHead(props: { exchange: string; symbol: string; priceTick: string; halted: boolean; compact: boolean }) {
@@ -142,7 +181,12 @@ function MarketHead(props: { exchange: string; symbol: string; priceTick: string
         <span>/{quote}</span>
       </h2>
       <span className={styles.venue}>{venueName(exchange)}</span>
-      <NumberCell className={styles.last} text={formatPrice(tick?.last, decimals)} value={tick?.last ?? null} direction={tick?.direction ?? null} chars={8} />
+      <NumberCell
+        className={styles.last}
+        text={formatPrice(tick?.last, decimals)}
+        value={tick?.last ?? null}
+        chars={8}
+      />
       {age?.stale ? <Freshness ageMs={age.age} /> : null}
       {halted ? <span className={styles.venue}>halted by the venue</span> : null}
       <dl className={styles.stats}>
@@ -198,33 +242,5 @@ function MoreTimeframes({ timeframe, onTimeframe }: { timeframe: Timeframe; onTi
         </Popover.Content>
       </Popover.Portal>
     </Popover.Root>
-  );
-}
-
-/** Counts of what is marked in the chart, so that a mark can be read without hunting for it. */
-function DataFacts({ facts }: { facts: Facts | null }) {
-  if (!facts || (facts.holes.length === 0 && facts.repaired === 0 && facts.gapped === 0)) return null;
-  const open = facts.holes.filter((hole) => !hole.settled).length;
-  return (
-    <span className={styles.facts} data-testid="data-facts">
-      {facts.holes.length > 0 ? (
-        <span data-open={open > 0}>
-          <i className={styles.hatch} aria-hidden="true" />
-          {facts.holes.length === 1 ? '1 gap' : `${facts.holes.length} gaps`}
-        </span>
-      ) : null}
-      {facts.repaired > 0 ? (
-        <span>
-          <i className={styles.repaired} aria-hidden="true" />
-          {`${facts.repaired} repaired`}
-        </span>
-      ) : null}
-      {facts.gapped > 0 ? (
-        <span>
-          <i className={styles.gapped} aria-hidden="true" />
-          {`${facts.gapped} lack trades`}
-        </span>
-      ) : null}
-    </span>
   );
 }

@@ -14,7 +14,10 @@ export function recentMarkets(): string[] {
 export function rememberMarket(exchange: string, symbol: string): void {
   const name = `${exchange}:${symbol}`;
   try {
-    localStorage.setItem(KEY, JSON.stringify([name, ...recentMarkets().filter((other) => other !== name)].slice(0, KEPT)));
+    localStorage.setItem(
+      KEY,
+      JSON.stringify([name, ...recentMarkets().filter((other) => other !== name)].slice(0, KEPT)),
+    );
   } catch {
     // Nothing is lost but a shortcut.
   }

@@ -99,7 +99,8 @@ export class SeriesFeed {
       this.book.merge(page);
       this.set({ phase: this.book.candles.length > 0 ? 'ready' : 'empty', error: null });
     } catch (cause) {
-      const error = cause instanceof ApiError ? cause : new ApiError('Candles could not be read', 'UNREADABLE', 0, null);
+      const error =
+        cause instanceof ApiError ? cause : new ApiError('Candles could not be read', 'UNREADABLE', 0, null);
       this.set({ phase: 'error', error });
     }
   }

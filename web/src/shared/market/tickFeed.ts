@@ -3,7 +3,7 @@ import { useCallback, useEffect, useSyncExternalStore } from 'react';
 import { tickersQuery } from '../api/queries';
 import type { Ticker } from '../api/types';
 import { type LinkState, ResumingSocket } from '../net/socket';
-import { type Tick, tickKey, TickStore } from '../ticks/store';
+import { type Tick, TickStore, tickKey } from '../ticks/store';
 
 /** The page's one tick store and the state of the socket that fills it. */
 export const ticks = new TickStore();

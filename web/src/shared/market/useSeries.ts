@@ -4,9 +4,17 @@ import type { Timeframe } from '../format/market';
 import { SeriesFeed, type SeriesState } from './seriesFeed';
 
 /** The live series of one market; it starts with the component and ends with it. */
-export function useSeries(exchange: string, symbol: string, timeframe: Timeframe, indicatorIds: readonly string[]): { feed: SeriesFeed; state: SeriesState } {
+export function useSeries(
+  exchange: string,
+  symbol: string,
+  timeframe: Timeframe,
+  indicatorIds: readonly string[],
+): { feed: SeriesFeed; state: SeriesState } {
   const client = useQueryClient();
-  const feed = useMemo(() => new SeriesFeed(client, { exchange, symbol, timeframe }), [client, exchange, symbol, timeframe]);
+  const feed = useMemo(
+    () => new SeriesFeed(client, { exchange, symbol, timeframe }),
+    [client, exchange, symbol, timeframe],
+  );
   useEffect(() => {
     feed.start();
     return () => feed.stop();

@@ -43,7 +43,10 @@ export function useBook(exchange: string, symbol: string): { book: Book | null; 
 }
 
 /** The newest trades of a market, newest first. */
-export function useTrades(exchange: string, symbol: string): { ring: TradeRing; trades: readonly Trade[]; link: LinkState } {
+export function useTrades(
+  exchange: string,
+  symbol: string,
+): { ring: TradeRing; trades: readonly Trade[]; link: LinkState } {
   const [link, setLink] = useState<LinkState>({ kind: 'connecting' });
   // biome-ignore lint/correctness/useExhaustiveDependencies: another market is another tape
   const ring = useMemo(() => new TradeRing(), [exchange, symbol]);

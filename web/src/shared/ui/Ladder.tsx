@@ -1,8 +1,8 @@
 import { memo } from 'react';
 import type { Book } from '../api/types';
 import { formatPrice, formatSize } from '../format/numbers';
-import { groupLevels, type Level } from './ladder';
 import styles from './Ladder.module.css';
+import { groupLevels, type Level } from './ladder';
 
 export interface LadderProps {
   book: Book;
@@ -14,7 +14,17 @@ export interface LadderProps {
   direction: 'up' | 'down' | null;
 }
 
-const Row = memo(function Row({ level, decimals, side, most }: { level: Level; decimals: number; side: 'bid' | 'ask'; most: number }) {
+const Row = memo(function Row({
+  level,
+  decimals,
+  side,
+  most,
+}: {
+  level: Level;
+  decimals: number;
+  side: 'bid' | 'ask';
+  most: number;
+}) {
   return (
     <div className={styles.row} data-side={side} role="row">
       <i className={styles.depth} style={{ transform: `scaleX(${Math.min(1, level.sum / most)})` }} />

@@ -20,7 +20,12 @@ export function modeWords(mode: ViewMode): ModeWords {
 export function ModeBadge({ mode, detail }: { mode: ViewMode; detail: string }) {
   const { wick, word } = modeWords(mode);
   return (
-    <div className={styles.badge} data-mode={wick} data-testid="mode-badge" title={mode === 'live' ? 'Public market data; nothing is traded' : 'Not real money, not a real market'}>
+    <div
+      className={styles.badge}
+      data-mode={wick}
+      data-testid="mode-badge"
+      title={mode === 'live' ? 'Public market data; nothing is traded' : 'Not real money, not a real market'}
+    >
       <WickIcon wick={wick} />
       <strong>{word}</strong>
       <span className={styles.detail}>{detail}</span>

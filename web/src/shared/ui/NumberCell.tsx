@@ -21,7 +21,10 @@ export function NumberCell({ text, value, direction = null, chars, className }: 
     before.current = value;
     if (!changed || direction === null || still()) return;
     const tint = `color-mix(in srgb, var(--${direction}) 18%, transparent)`;
-    cell.current?.animate?.([{ backgroundColor: tint }, { backgroundColor: 'transparent' }], { duration: 600, easing: 'ease-out' });
+    cell.current?.animate?.([{ backgroundColor: tint }, { backgroundColor: 'transparent' }], {
+      duration: 600,
+      easing: 'ease-out',
+    });
   }, [value, direction]);
   return (
     <span ref={cell} className={[styles.cell, className].filter(Boolean).join(' ')} style={{ minWidth: `${chars}ch` }}>

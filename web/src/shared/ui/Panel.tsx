@@ -1,6 +1,6 @@
 import { CircleAlert, CircleCheck, Clock, RotateCcw, WifiOff } from 'lucide-react';
 import { type ReactNode, useEffect, useId, useState } from 'react';
-import { formatAge, formatClock, formatDuration } from '../format/time';
+import { formatAge, formatClock } from '../format/time';
 import { Button } from './Button';
 import styles from './Panel.module.css';
 
@@ -26,7 +26,7 @@ export interface PanelProps {
   children?: ReactNode;
   /** A picture of the same size as the content; a plain block otherwise. */
   skeleton?: ReactNode;
-  /** Replaces the whole head. */
+  /** Replaces the whole head; it then says itself what is missing or mended inside. */
   head?: ReactNode;
   className?: string | undefined;
   /** The region's name when the title is not plain text. */
@@ -123,12 +123,16 @@ export function Panel({ title, sub, actions, state, children, skeleton, head, cl
           {actions ? <div className={styles.actions}>{actions}</div> : null}
         </header>
       )}
-      {head ? (
-        <div className={styles.floating}>
-          <Note state={state} />
+      {keeps ? (
+        <div className={styles.body}>
+          {head && (state.kind === 'stale' || state.kind === 'offline') ? (
+            <div className={styles.floating}>
+              <Note state={state} />
+            </div>
+          ) : null}
+          {children}
         </div>
       ) : null}
-      {keeps ? <div className={styles.body}>{children}</div> : null}
       {state.kind === 'loading' ? (
         <div className={styles.skeleton} data-testid="skeleton" aria-hidden="true">
           {skeleton ?? (
@@ -157,8 +161,4 @@ export function Panel({ title, sub, actions, state, children, skeleton, head, cl
 /** "6 candles repaired" and the like, for the repaired state. */
 export function repairedLabel(count: number): string {
   return count === 1 ? '1 candle repaired, marked below' : `${count} candles repaired, marked below`;
-}
-
-export function gapLabel(title: string, durationMs: number, proof: string): string {
-  return `${title} ${formatDuration(durationMs)}, ${proof}`;
 }

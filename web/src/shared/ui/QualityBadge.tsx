@@ -1,4 +1,4 @@
-import { CircleAlert, Check } from 'lucide-react';
+import { Check, CircleAlert } from 'lucide-react';
 import type { Quality } from '../api/types';
 import { formatCount } from '../format/numbers';
 import styles from './Chips.module.css';

@@ -10,7 +10,11 @@ export interface SparklineProps {
 }
 
 /** Path data of the line and of the area under it; a null ends a stroke and starts another. */
-export function sparkPath(values: readonly (number | null)[], width: number, height: number): { line: string; area: string } {
+export function sparkPath(
+  values: readonly (number | null)[],
+  width: number,
+  height: number,
+): { line: string; area: string } {
   const known = values.filter((value): value is number => value !== null && Number.isFinite(value));
   if (known.length < 2) return { line: '', area: '' };
   const low = Math.min(...known);
@@ -44,7 +48,13 @@ export function sparkPath(values: readonly (number | null)[], width: number, hei
 export const Sparkline = memo(function Sparkline({ values, tone, width = 50, height = 18 }: SparklineProps) {
   const { line, area } = sparkPath(values, width, height);
   return (
-    <svg className={styles.spark} data-tone={tone} viewBox={`0 0 ${width} ${height}`} preserveAspectRatio="none" aria-hidden="true">
+    <svg
+      className={styles.spark}
+      data-tone={tone}
+      viewBox={`0 0 ${width} ${height}`}
+      preserveAspectRatio="none"
+      aria-hidden="true"
+    >
       <path className={styles.area} d={area} />
       <path className={styles.line} d={line} />
     </svg>

@@ -5,7 +5,16 @@ export function WickIcon({ wick, size = 18 }: { wick: Wick; size?: number }) {
   const dashed = wick === 'simulated' ? { strokeDasharray: '2.2 1.6' } : {};
   const flame = 'M12 1.2c2.6 2.5 3.4 4 3.4 5.6a3.4 3.4 0 0 1-6.8 0c0-1.6.8-3.1 3.4-5.6z';
   return (
-    <svg width={size} height={size} viewBox="0 0 24 24" fill="none" stroke="currentColor" strokeWidth="1.6" aria-hidden="true" data-wick={wick}>
+    <svg
+      width={size}
+      height={size}
+      viewBox="0 0 24 24"
+      fill="none"
+      stroke="currentColor"
+      strokeWidth="1.6"
+      aria-hidden="true"
+      data-wick={wick}
+    >
       {wick === 'paper' ? <path d={flame} /> : null}
       {wick === 'live' ? <path d={flame} fill="currentColor" stroke="none" /> : null}
       <path d={wick === 'paper' || wick === 'live' ? 'M12 10.5v2.5' : 'M12 4v9'} strokeLinecap="round" {...dashed} />

@@ -41,7 +41,11 @@ export function CandleTable({ label, book, decimals }: { label: string; book: Ca
               <td>{formatPrice(candle.close, decimals)}</td>
               <td>{formatSize(candle.volume)}</td>
               <td>
-                {[candle.final ? 'final' : 'open', candle.origin === 'repaired' ? 'repaired' : '', candle.quality === 'gapped' ? 'gapped' : '']
+                {[
+                  candle.final ? 'final' : 'open',
+                  candle.origin === 'repaired' ? 'repaired' : '',
+                  candle.quality === 'gapped' ? 'gapped' : '',
+                ]
                   .filter(Boolean)
                   .join(', ')}
               </td>

@@ -89,7 +89,13 @@ export function PriceChart(props: PriceChartProps) {
     <div className={styles.frame}>
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the chart pans and zooms by keys, so it must take focus */}
       <section className={styles.chart} aria-label={label} tabIndex={0} onKeyDown={onKeyDown} hidden={asTable}>
-        <div ref={box} className={styles.canvas} data-testid="price-chart" data-holes={facts?.holes.length ?? 0} data-repaired={facts?.repaired ?? 0} />
+        <div
+          ref={box}
+          className={styles.canvas}
+          data-testid="price-chart"
+          data-holes={facts?.holes.length ?? 0}
+          data-repaired={facts?.repaired ?? 0}
+        />
         <div ref={legend} className={styles.legend} aria-hidden="true">
           <span className={styles.ohlc}>
             {PARTS.map((part) => (
@@ -101,7 +107,7 @@ export function PriceChart(props: PriceChartProps) {
               <b>V</b> <span data-part="volume" className={styles.price} />
             </span>
           </span>
-          {indicatorIds.map((id) => (
+          {indicatorIds.filter(overlays).map((id) => (
             <span key={id} className={styles.series} data-line={id}>
               <i style={{ background: `var(--${colours.get(id) ?? 'wax'})` }} />
               {indicatorName(id)}
@@ -124,6 +130,11 @@ export function PriceChart(props: PriceChartProps) {
   );
 }
 
+/** Lines with a pane of their own carry their name there. */
+function overlays(id: string): boolean {
+  return !id.startsWith('rsi');
+}
+
 /** "ema:21" as people say it: EMA 21. */
 export function indicatorName(id: string): string {
   const [name = '', ...params] = id.split(':');
@@ -139,6 +150,10 @@ function writeLegend(root: HTMLElement | null, reading: Reading, decimals: numbe
   }
   for (const span of root?.querySelectorAll<HTMLElement>('[data-part]') ?? []) {
     const part = span.dataset.part as (typeof PARTS)[number] | 'volume';
-    span.textContent = candle ? (part === 'volume' ? formatSize(candle.volume) : formatPrice(candle[part], decimals)) : '–';
+    span.textContent = candle
+      ? part === 'volume'
+        ? formatSize(candle.volume)
+        : formatPrice(candle[part], decimals)
+      : '–';
   }
 }

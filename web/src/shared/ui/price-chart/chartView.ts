@@ -1,11 +1,11 @@
 import {
-  CandlestickSeries,
   type CandlestickData,
+  CandlestickSeries,
   ColorType,
   CrosshairMode,
   createChart,
-  HistogramSeries,
   type HistogramData,
+  HistogramSeries,
   type IChartApi,
   type ISeriesApi,
   LineStyle,
@@ -17,7 +17,15 @@ import {
 } from 'lightweight-charts';
 import type { Candle, Gap } from '../../api/types';
 import type { BookChange, CandleBook } from '../../candles/candleBook';
-import { gappedTimes, type LabelledHole, labelHoles, repairedTimes, withWhitespace, type Hole, type Slot } from '../../candles/chartRows';
+import {
+  gappedTimes,
+  type Hole,
+  type LabelledHole,
+  labelHoles,
+  repairedTimes,
+  type Slot,
+  withWhitespace,
+} from '../../candles/chartRows';
 import type { IndicatorBook, IndicatorLine } from '../../candles/indicatorBook';
 import { formatCompact, formatPrice } from '../../format/numbers';
 import { formatClock, formatDate } from '../../format/time';
@@ -47,8 +55,22 @@ export interface ChartViewOptions {
   onNeedOlder(): void;
 }
 
-type LineApi = ISeriesApi<'Custom', Time, LinePoint | WhitespaceData<Time>, BrokenLineOptions, SeriesPartialOptions<BrokenLineOptions>>;
+type LineApi = ISeriesApi<
+  'Custom',
+  Time,
+  LinePoint | WhitespaceData<Time>,
+  BrokenLineOptions,
+  SeriesPartialOptions<BrokenLineOptions>
+>;
 const LINE_COLOURS = ['wax', 'series-4', 'series-5', 'series-3', 'series-2', 'series-6'];
+/** Axis labels with no more decimals than tell the steps apart: 54,000 rather than 54,000.00. */
+export function axisLabels(prices: readonly number[], most: number): string[] {
+  let decimals = 0;
+  while (decimals < most && prices.some((price) => Math.abs(price - Number(price.toFixed(decimals))) > 1e-9))
+    decimals += 1;
+  return prices.map((price) => formatPrice(price, decimals));
+}
+
 /** Bars left of the view at which older history is asked for. */
 const LOOK_AHEAD = 60;
 
@@ -57,7 +79,7 @@ export function lineColours(ids: readonly string[]): Map<string, string> {
   const colours = new Map<string, string>();
   let next = 0;
   for (const id of ids) {
-    if (id.startsWith('vwap')) colours.set(id, 't3');
+    if (id.startsWith('vwap') || id.startsWith('rsi')) colours.set(id, id.startsWith('rsi') ? 't2' : 't3');
     else if (id.startsWith('bollinger')) colours.set(id, 'series-6');
     else {
       colours.set(id, LINE_COLOURS[next % LINE_COLOURS.length] as string);
@@ -82,10 +104,11 @@ export class ChartView {
   private linesDirty = false;
   private hovered: number | null = null;
   private dead = false;
+  private readonly resized: ResizeObserver;
   private readonly flush = (): void => this.flushNow();
 
   constructor(
-    element: HTMLElement,
+    private readonly element: HTMLElement,
     private readonly book: CandleBook,
     private readonly indicators: IndicatorBook,
     private readonly options: ChartViewOptions,
@@ -104,7 +127,7 @@ export class ChartView {
         timeVisible: true,
         secondsVisible: options.step < 60_000,
         rightOffset: 5,
-        barSpacing: 6.2,
+        barSpacing: 5,
         minBarSpacing: 0.6,
       },
       handleScroll: { vertTouchDrag: false },
@@ -113,6 +136,7 @@ export class ChartView {
       type: 'custom' as const,
       minMove: 10 ** -options.decimals,
       formatter: (price: number) => formatPrice(price, options.decimals),
+      tickmarksFormatter: (prices: readonly number[]) => axisLabels(prices, options.decimals),
     };
     this.candles = this.chart.addSeries(CandlestickSeries, { priceFormat });
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.12, bottom: 0.06 } });
@@ -125,7 +149,7 @@ export class ChartView {
       },
       1,
     );
-    this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.25, bottom: 0 } });
+    this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.34, bottom: 0 } });
     this.decorate(0, '');
     this.decorate(1, 'Volume');
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(this.onRange);
@@ -137,6 +161,8 @@ export class ChartView {
         frames.request(this.flush);
       }),
     ];
+    this.resized = new ResizeObserver(() => requestAnimationFrame(() => this.placeCredit()));
+    this.resized.observe(element);
     this.restyle();
     this.change = { kind: 'all' };
     this.linesDirty = true;
@@ -145,6 +171,7 @@ export class ChartView {
 
   dispose(): void {
     this.dead = true;
+    this.resized.disconnect();
     for (const stop of this.unsubscribe) stop();
     this.chart.remove();
   }
@@ -287,7 +314,12 @@ export class ChartView {
     if (final) return base;
     // Provisional: the same shape, dimmed.
     const colour = tokenAlpha(close >= open ? 'up' : 'down', 0.6);
-    return { ...base, color: close >= open ? token('panel') : tokenAlpha('down', 0.4), borderColor: colour, wickColor: colour };
+    return {
+      ...base,
+      color: close >= open ? token('panel') : tokenAlpha('down', 0.4),
+      borderColor: colour,
+      wickColor: colour,
+    };
   }
 
   private volumeBar(candle: Candle): HistogramData {
@@ -306,12 +338,10 @@ export class ChartView {
     const keys = new Set(wanted.map((line) => line.key));
     for (const [key, series] of this.lines) {
       if (keys.has(key)) continue;
-      const pane = series.getPane();
       this.chart.removeSeries(series);
       this.lines.delete(key);
       // The library drops an empty pane itself; the decor of that pane goes with it.
       this.decors.splice(this.chart.panes().length);
-      void pane;
     }
     const all = new Map(this.indicators.all.map((line) => [line.key, line]));
     for (const line of wanted) {
@@ -354,7 +384,11 @@ export class ChartView {
         lastValueVisible: own,
         priceFormat: own
           ? { type: 'price', precision: 1, minMove: 0.1 }
-          : { type: 'custom', minMove: 10 ** -this.options.decimals, formatter: (p: number) => formatPrice(p, this.options.decimals) },
+          : {
+              type: 'custom',
+              minMove: 10 ** -this.options.decimals,
+              formatter: (p: number) => formatPrice(p, this.options.decimals),
+            },
         // Overlays follow the candles' scale; a far VWAP must not flatten them.
         ...(own ? {} : { autoscaleInfoProvider: () => null }),
       },
@@ -365,7 +399,13 @@ export class ChartView {
       series.priceScale().applyOptions({ scaleMargins: { top: 0.28, bottom: 0.08 } });
       if (line.id.startsWith('rsi')) {
         for (const price of [30, 70]) {
-          series.createPriceLine({ price, color: token('line2'), lineStyle: LineStyle.Dotted, lineWidth: 1, axisLabelVisible: false });
+          series.createPriceLine({
+            price,
+            color: token('line2'),
+            lineStyle: LineStyle.Dotted,
+            lineWidth: 1,
+            axisLabelVisible: false,
+          });
         }
       }
     }
@@ -390,6 +430,14 @@ export class ChartView {
     panes.forEach((pane, i) => {
       pane.setStretchFactor(i === 0 ? 68 : i === 1 ? 12 : 14);
     });
+    requestAnimationFrame(() => this.placeCredit());
+  }
+
+  /** The credit sits in the corner of the price pane, wherever the panes below it end. */
+  private placeCredit(): void {
+    if (this.dead) return;
+    const below = this.element.clientHeight - this.chart.paneSize(0).height;
+    this.element.parentElement?.style.setProperty('--credit-bottom', `${below + 14}px`);
   }
 
   private drawDecor(): void {
