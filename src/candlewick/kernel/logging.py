@@ -22,7 +22,10 @@ def configure(level: str = "info", log_format: LogFormat = "text") -> None:
     if log_format == "json":
         shared += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
     else:
-        shared += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
+        shared += [renderer]
     numeric = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     structlog.configure(
         processors=shared,
