@@ -75,6 +75,7 @@ class PoolJobs:
         self._poll_s = poll_s
         self._functions: dict[str, tuple[JobFunction, bool]] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._until_ns: dict[str, int] = {}
         self._opening = asyncio.Lock()
         self._changed = asyncio.Event()
         self._owner: Owner | None = None
@@ -151,8 +152,10 @@ class PoolJobs:
             job = await self.get(job_id)
             if job.state in _FINISHED:
                 return job
+            # Not wait_for: on 3.11 it can swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), self._poll_s)
+                async with asyncio.timeout(self._poll_s):
+                    await changed.wait()
 
     async def list(self, *, kind: str | None = None, state: JobState | None = None) -> list[Job]:
         await self._open()
@@ -178,6 +181,7 @@ class PoolJobs:
                 outcome.append(cancelled)
 
         await self._thread.write(reporting)
+        self._until_ns[lease.id] = until_ns
         if outcome:
             raise JobCancelled(lease.id)
 
@@ -198,12 +202,18 @@ class PoolJobs:
             except Retryable:
                 # A full disk or a long lock: the jobs wait, the worker does not end.
                 wait_s = _TROUBLE_S
+            # Not wait_for: on 3.11 it can swallow a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                await asyncio.wait_for(changed.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await changed.wait()
 
     async def _take(self, owner: Owner) -> None:
-        free = self._workers - len(self._running)
         now_ns = self._clock.now_ns()
+        for job_id in [job_id for job_id in self._running if self._until_ns[job_id] <= now_ns]:
+            # It is anyone's job now; a stuck one must not keep its seat.
+            del self._until_ns[job_id]
+            self._running.pop(job_id).cancel()
+        free = self._workers - len(self._running)
 
         def looking(connection: Any) -> bool:
             others = (one for one in table.owners(connection) if one != owner.name)
@@ -223,21 +233,16 @@ class PoolJobs:
             )
         )
         for lease in leases:
-            stuck = self._running.pop(lease.id, None)
-            if stuck is not None:
-                stuck.cancel()
+            self._until_ns[lease.id] = now_ns + self._lease_ns
             task = asyncio.create_task(self._run(lease), name=f"job:{lease.kind}:{lease.id}")
             self._running[lease.id] = task
             task.add_done_callback(lambda done, job_id=lease.id: self._ended(job_id, done))  # type: ignore[misc]
-        self._tell_if(leases)
-
-    def _tell_if(self, leases: Any) -> None:
         if leases:
             self._tell()
 
     def _ended(self, job_id: str, task: asyncio.Task[None]) -> None:
         if self._running.get(job_id) is task:
-            del self._running[job_id]
+            del self._running[job_id], self._until_ns[job_id]
         if not task.cancelled():
             # A database that failed right at the end: the lease runs out and the job is tried again.
             task.exception()
@@ -257,9 +262,11 @@ class PoolJobs:
         except Fenced:
             return
         except asyncio.CancelledError:
-            await self._thread.write(
-                lambda connection: table.put_back(connection, lease, not_before_ns=0, counts=False)
-            )
+            # Interrupted by ``stop`` it goes back; when its lease ran out it is not this worker's to give.
+            if self._running.get(lease.id) is asyncio.current_task():
+                await self._thread.write(
+                    lambda connection: table.put_back(connection, lease, not_before_ns=0, counts=False)
+                )
             raise
         except Exception as error:
             await self._failed(lease, error)

@@ -5,6 +5,7 @@ lock file tells), those of a worker that is merely slow after ``ack_timeout_s``.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -72,12 +73,27 @@ class MemoryQueue:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 
+    def changed(self) -> asyncio.Event:
+        """Set at the next change that a worker of this process makes or causes."""
+        return self._changed
+
+    async def until_changed(self, changed: asyncio.Event) -> None:
+        """Wait for the change, but not for longer than others can go unnoticed."""
+        # Not wait_for: on 3.11 it can swallow a cancellation that comes together with the event.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_s):
+                await changed.wait()
+
+    def has_lapsed(self, until_ns: int) -> bool:
+        """Whether the time to acknowledge is over."""
+        return self._clock.now_ns() >= until_ns
+
     @asynccontextmanager
     async def _consume(self, queue: str, prefetch: int) -> AsyncIterator[AsyncIterator[Delivery]]:
         owner = Owner(self._owners, self._ids.new().hex)
         worker = _Worker(owner.name, prefetch)
         try:
-            yield self._deliveries(queue, worker)
+            yield _Deliveries(self, queue, worker)
         finally:
             # A closed queue lets the others find the lock file gone.
             owner.leave()
@@ -85,16 +101,8 @@ class MemoryQueue:
                 await self._thread.write(lambda connection: table.release(connection, owner.name, self.max_deliveries))
                 self.tell()
 
-    async def _deliveries(self, queue: str, worker: "_Worker") -> AsyncIterator[Delivery]:
-        while True:
-            changed = self._changed
-            for delivery in await self._take(queue, worker):
-                yield delivery
-            if changed is self._changed:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(changed.wait(), self._poll_s)
-
-    async def _take(self, queue: str, worker: "_Worker") -> list[Delivery]:
+    async def take(self, queue: str, worker: "_Worker") -> list["_Delivery"]:
+        """What is ready, as much as the worker may still hold."""
         now_ns = self._clock.now_ns()
         worker.forget_lapsed(now_ns)
         free = worker.prefetch - len(worker.held)
@@ -124,6 +132,40 @@ class MemoryQueue:
         return [_Delivery(self, worker, seq, command) for seq, command in taken]
 
 
+class _Deliveries:
+    """A worker's commands; waiting for the next one may be cancelled without losing any."""
+
+    def __init__(self, queue: MemoryQueue, name: str, worker: "_Worker") -> None:
+        self._queue = queue
+        self._name = name
+        self._worker = worker
+        self._ready: deque[_Delivery] = deque()
+        self._taking: asyncio.Future[list[_Delivery]] | None = None
+
+    def __aiter__(self) -> "_Deliveries":
+        return self
+
+    async def __anext__(self) -> Delivery:
+        while True:
+            while self._ready:
+                delivery = self._ready.popleft()
+                until_ns = self._worker.held.get(delivery.key)
+                # What lay here too long is another worker's by now.
+                if until_ns is not None and not self._queue.has_lapsed(until_ns):
+                    return delivery
+            changed = self._queue.changed()
+            if self._taking is None:
+                self._taking = asyncio.ensure_future(self._queue.take(self._name, self._worker))
+            # A caller that gives up leaves what was taken to the next call.
+            taking = self._taking
+            await asyncio.wait([taking])
+            self._taking = None
+            taken = taking.result()
+            self._ready.extend(taken)
+            if not self._ready:
+                await self._queue.until_changed(changed)
+
+
 class _Worker:
     def __init__(self, owner: str, prefetch: int) -> None:
         self.owner = owner
@@ -143,6 +185,11 @@ class _Delivery:
         self._command = command
 
     @property
+    def key(self) -> tuple[int, int]:
+        """Which delivery of which command."""
+        return self._seq, self._command.deliveries
+
+    @property
     def command(self) -> Command:
         return self._command
 
@@ -158,7 +205,7 @@ class _Delivery:
         self._settle(await self._queue.write(lambda connection: table.reject(connection, *key, reason, most)))
 
     def _settle(self, was_held: bool) -> None:
-        self._worker.held.pop((self._seq, self._command.deliveries), None)
+        self._worker.held.pop(self.key, None)
         self._queue.tell()
         if not was_held:
             raise Fenced(f"the command went to another worker or was settled before, was {self._command.id!r}")
