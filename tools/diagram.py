@@ -31,6 +31,14 @@ def _box(x: int, y: int, width: int, name: str, below: str, kind: str) -> str:
     )
 
 
+def _span(seconds: int) -> str:
+    return f"{seconds // 86_400} d" if seconds >= 86_400 else f"{seconds // 60} min"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("s" if number != 1 else "")
+
+
 def topics_svg() -> str:
     """Who writes each topic and who reads it: producers left, topics in the middle, consumers right."""
     services = specs()
@@ -52,15 +60,24 @@ def topics_svg() -> str:
         for service in consumers
         for read in service.consumes
     ]
-    boxes = [_box(COLUMNS[0], y, BOX, name, "writes", "service") for name, y in left.items()]
+    boxes = [
+        _box(COLUMNS[0], left[s.name], BOX, s.name, f"writes {_count(len(s.produces), 'topic')}", "service")
+        for s in producers
+    ]
     for topic in topics:
-        below = f"{topic.partitions} partitions, {topic.cleanup}"
+        kept = "newest a key" if topic.cleanup == "compact" else f"{_span(topic.retention_s)}"
+        below = f"{topic.partitions} partitions, {kept} kept"
         boxes.append(_box(COLUMNS[1], middle[topic.name], 260, topic.name, below, "topic"))
-    boxes += [_box(COLUMNS[2], y, BOX, name, "reads", "service") for name, y in right.items()]
+    boxes += [
+        _box(COLUMNS[2], right[s.name], BOX, s.name, f"reads {_count(len(s.consumes), 'topic')}", "service")
+        for s in consumers
+    ]
     heads = "".join(
         f'<text class="head" x="{x}" y="28">{text}</text>'
-        for x, text in zip(COLUMNS, ("SERVICE", "TOPIC", "READER: line shared, dashes broadcast"), strict=True)
+        for x, text in zip(COLUMNS, ("WRITER", "TOPIC", "READER"), strict=True)
     )
+    legend = f'<text class="small" x="{COLUMNS[2]}" y="42">line: shared; dashes: broadcast</text>'
+    heads += legend
     parts = "\n".join([STYLE, heads, *lines, *boxes])
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" '
