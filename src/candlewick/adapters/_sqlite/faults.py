@@ -25,3 +25,9 @@ def translated(error: sqlite3.Error, doing: str) -> CandlewickError:
         return LogCorrupt(f"the log's file is damaged, seen while {doing}: {error}")
     reason = "a disk I/O error" if code == _IOERR else str(error)
     return LogUnavailable(f"the log's file could not be used while {doing}: {reason}")
+
+
+def is_own_fault(error: sqlite3.Error) -> bool:
+    """Whether the statement was wrong (syntax, bindings, a constraint) and not the file, the disk or a lock."""
+    wrong = sqlite3.IntegrityError | sqlite3.ProgrammingError | sqlite3.InterfaceError | sqlite3.DataError
+    return isinstance(error, wrong) or (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF == 1

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from candlewick.adapters._sqlite import schema
-from candlewick.adapters._sqlite.faults import translated
+from candlewick.adapters._sqlite.faults import is_own_fault, translated
 from candlewick.adapters._sqlite.presence import Presence
 from candlewick.adapters._sqlite.reader import Cursor, Row, size_of
 from candlewick.adapters._sqlite.wake import NUMBER, WakeCell
@@ -322,12 +322,15 @@ class LogFile:
             results = self._write([request for request, _ in group])
             self.last_fault = None
         except sqlite3.Error as error:
-            if len(group) > 1 and isinstance(error, sqlite3.IntegrityError | sqlite3.ProgrammingError):
-                self._one_by_one(group)
-                return
-            fault = translated(error, "writing to it")
-            self.last_fault = fault
-            results = [_again(fault, error) for _ in group]
+            if is_own_fault(error):
+                if len(group) > 1:
+                    self._one_by_one(group)
+                    return
+                results = [error]
+            else:
+                fault = translated(error, "writing to it")
+                self.last_fault = fault
+                results = [_again(fault, error) for _ in group]
         except Exception as error:
             if len(group) > 1:
                 self._one_by_one(group)
