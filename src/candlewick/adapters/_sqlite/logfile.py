@@ -284,8 +284,8 @@ class LogFile:
                 group = self._next_group()
                 if group is None:
                     return
-                self._step("taken")
                 self._current = group
+                self._step("taken")
                 self._commit(group)
                 self._current = []
         except SimulatedCrash:
