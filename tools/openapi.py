@@ -1,6 +1,6 @@
 """The served API as files: what a running product says of itself, on the demo market, is written down and compared.
 
-``web/openapi.json`` is what the page's types are made from, ``docs/reference/asyncapi.json`` describes the sockets, and
+``docs/reference/openapi.json`` describes routes, ``docs/reference/asyncapi.json`` sockets, and
 ``docs/reference/http.md`` lists both for people.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-OPENAPI = Path("web/openapi.json")
+OPENAPI = Path("docs/reference/openapi.json")
 ASYNCAPI = Path("docs/reference/asyncapi.json")
 START_S = 120.0
 
