@@ -21,6 +21,7 @@ from candlewick.services.history.settings import HistorySettings
 KIND: Final = "history.repair"
 # A venue that serves this much after the missing candles has none of them.
 _PROOF_CANDLES: Final = 5
+_LONGER_AGAIN_NS: Final = 300 * NS_PER_SECOND
 _LOST_FOR_NS: Final = 7 * 86_400 * NS_PER_SECOND
 _AT_ONCE: Final = 50
 _LOOK_EVERY_S: Final = 1.0
@@ -76,7 +77,6 @@ class Repairs:
             if name not in venue.info.candle_timeframes:
                 await self._replace(pending, [])
                 continue
-            step = pending.timeframe_s * NS_PER_SECOND
             closed = min(pending.to_ns, open_of(now, pending.timeframe_s))
             if closed <= pending.from_ns:
                 due = gaps.due_of(pending.from_ns, pending.timeframe_s)
@@ -86,13 +86,27 @@ class Repairs:
                 due = gaps.due_of(closed, pending.timeframe_s)
                 rest = msgspec.structs.replace(pending, from_ns=closed, due_ns=due)
                 await self._replace(pending, [msgspec.structs.replace(pending, to_ns=closed), rest])
-            end = closed
-            while end > pending.from_ns:  # newest first, so that the chart fills from its right edge
-                start = max(pending.from_ns, end - PAGE * step)
+            if pending.timeframe_s > gaps.MINUTE_S:
+                await self._settle(gap_id)
+            await self._pages(venue, msgspec.structs.replace(pending, to_ns=closed), now)
+
+    async def _pages(self, venue: Venue, pending: Pending, now: int) -> None:
+        """Newest first, so that the chart fills from its right edge. A longer candle that the venue does not have yet
+        (all of it lay in a halt, and nothing follows so far) waits alone; the minutes decide about the gap."""
+        step, end = pending.timeframe_s * NS_PER_SECOND, pending.to_ns
+        while end > pending.from_ns:
+            start = max(pending.from_ns, end - PAGE * step)
+            left = msgspec.structs.replace(pending, to_ns=start)
+            try:
                 await self._page(venue, pending, start, end, now)
-                left = msgspec.structs.replace(pending, to_ns=start)
-                await self._replace(pending, [left] if start > pending.from_ns else [])
-                end = start
+            except VenueHasNoCandles:
+                if pending.timeframe_s <= gaps.MINUTE_S:
+                    raise
+                later = msgspec.structs.replace(pending, to_ns=end, due_ns=now + min(step, _LONGER_AGAIN_NS))
+                await self._replace(pending, [later])
+                return
+            await self._replace(pending, [left] if start > pending.from_ns else [])
+            end = start
 
     async def _page(self, venue: Venue, pending: Pending, start: int, end: int, now: int) -> None:
         gap = await self._load(pending.gap_id)
