@@ -34,7 +34,7 @@ class Player:
         *,
         speed: float | None = None,
         start: Position | None = None,
-        lines: int = 8192,
+        lines: int = 2048,
     ) -> None:
         if speed is not None and speed <= 0:
             raise Rejected(f"speed must be positive, was {speed!r}")

@@ -1,7 +1,7 @@
 """A local order book: sorted price mantissas and their sizes."""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,32 @@ class BookSide:
             self._sizes[key] = size
         elif self._sizes.pop(key, None) is not None:
             del self._keys[bisect_left(self._keys, key)]
+
+    def apply(self, levels: Iterable[tuple[float, float]], wire: float, exact: float, price_divisor: int,
+              size_divisor: int, exactly: Callable[[float, float], tuple[int, int]]) -> None:  # fmt: skip
+        """``change`` for levels read as floats, without a call a level.
+
+        A float times ``wire``, rounded, is exact below ``exact``; the divisors bring it to the book's scales. Whatever
+        that does not fit goes to ``exactly`` (mantissas, or its error).
+        """
+        sign, keys, sizes, limit = self._sign, self._keys, self._sizes, 2 * self.depth
+        for price, size in levels:
+            if 0.0 < price < exact and 0.0 <= size < exact:
+                p, rest = divmod(round(price * wire), price_divisor)
+                q, other = divmod(round(size * wire), size_divisor)
+                if rest or other:
+                    p, q = exactly(price, size)
+            else:
+                p, q = exactly(price, size)
+            key = sign * p
+            if q:
+                if key not in sizes:
+                    insort(keys, key)
+                sizes[key] = q
+            elif sizes.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
+        if len(keys) > limit:
+            self._trim()
 
     def _trim(self) -> None:
         for key in self._keys[self.depth :]:

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Callable
 
 from candlewick.adapters.venues._books.book import Book
-from candlewick.adapters.venues.binance.wire import DepthSnapshot, DepthUpdate, Level
+from candlewick.adapters.venues.binance.numbers import EXACT_BELOW, WIRE, divisor_for
+from candlewick.adapters.venues.binance.wire import DepthSnapshot, DepthUpdate
 from candlewick.contracts.base import Origin
 from candlewick.contracts.collector import BookUpdated
 from candlewick.ports.venue import Sink
@@ -51,16 +52,17 @@ class DepthBook:
             return None
         if book.sequence + 1 < diff.U:
             return f"expected update {book.sequence + 1}, was {diff.U!r}"
-        self._change(diff.b, book.bids.change, mantissas)
-        self._change(diff.a, book.asks.change, mantissas)
+        price_divisor, size_divisor = divisor_for(self.scales[0]), divisor_for(self.scales[1])
+        if price_divisor and size_divisor:
+            book.bids.apply(diff.b, WIRE, EXACT_BELOW, price_divisor, size_divisor, mantissas)
+            book.asks.apply(diff.a, WIRE, EXACT_BELOW, price_divisor, size_divisor, mantissas)
+        else:
+            for side, levels in ((book.bids, diff.b), (book.asks, diff.a)):
+                for price, size in levels:
+                    side.change(*mantissas(price, size))
         book.sequence = diff.u
         self._changed = True
         return "best bid is not below best ask" if book.is_crossed() else None
-
-    @staticmethod
-    def _change(levels: list[Level], change: Callable[[int, int], None], mantissas: Mantissas) -> None:
-        for price, size in levels:
-            change(*mantissas(price, size))
 
     def snapshot(self, reply: DepthSnapshot, mantissas: Mantissas) -> str | None:
         """Start from a snapshot and the diffs kept so far. Returns why it cannot be used, if so (ask again then)."""

@@ -11,7 +11,7 @@ from candlewick.adapters.venues._trades.gather import GathererState
 from candlewick.adapters.venues.binance import wire
 from candlewick.adapters.venues.binance.events import Events, Handler
 from candlewick.adapters.venues.binance.instruments import NAME, guessed_instrument
-from candlewick.adapters.venues.binance.scan import SymbolTable, scan_trades
+from candlewick.adapters.venues.binance.scan import COLUMNS, TRADE, SymbolTable, scan_frames
 from candlewick.adapters.venues.binance.symbol import SymbolState
 from candlewick.contracts.base import Origin
 from candlewick.contracts.market import Instrument
@@ -324,7 +324,7 @@ class BinanceParser(Events):
             for ts_recv, raw in zip(times.tolist(), raws, strict=True):
                 self.parse(ts_recv, raw, sink)
             return
-        rows = np.empty((0, 7), np.int64)
+        rows = np.empty((0, COLUMNS), np.int64)
         scanned_from = 0
         done = 0
         while done < count:
@@ -349,8 +349,8 @@ class BinanceParser(Events):
         table = self._table
         lengths = np.fromiter(map(len, raws), np.int64, len(raws))
         ends = np.cumsum(lengths)
-        rows = np.empty((len(raws), 7), np.int64)
-        scan_trades(
+        rows = np.empty((len(raws), COLUMNS), np.int64)
+        scan_frames(
             np.frombuffer(b"".join(raws), np.uint8),
             ends - lengths,
             ends,
@@ -364,20 +364,36 @@ class BinanceParser(Events):
         return rows
 
     def _stretch(self, rows: I8, times: I8, raws: list[bytes], offset: int, sink: Sink) -> None:
-        """Rows within one Progress interval: scanned trades as columns, everything else one by one."""
-        slots = rows[:, 0]
-        scanned = slots >= 0
-        trades = int(np.count_nonzero(scanned))
-        rest = np.flatnonzero(~scanned).tolist()
+        """Rows within one Progress interval: scanned ones as columns, everything else one by one."""
+        known = rows[:, 0] >= 0
+        if int(np.count_nonzero(known)) < _SCAN_FROM:
+            for i in range(len(rows)):
+                self._one(int(times[i]), raws[offset + i], sink)
+            return
+        is_trade = known & (rows[:, 1] == TRADE)
+        rest = np.flatnonzero(~known).tolist()
         # A trade the scanner did not take must keep its place among the others.
         is_mixed = any(b'trade"' in raws[offset + i][:_HEAD] for i in rest)
-        if trades < _SCAN_FROM or is_mixed or not self._columns(rows[scanned], times[scanned], sink):
-            rest = list(range(len(rows)))
+        if is_mixed or (is_trade.any() and not self._columns(rows[is_trade], times[is_trade], sink)):
+            rest = np.flatnonzero(~known | is_trade).tolist()
+        is_quote = known & ~is_trade
+        if is_quote.any():
+            self._quotes(rows[is_quote], times[is_quote], sink)
         for i in rest:
             self._one(int(times[i]), raws[offset + i], sink)
 
+    def _quotes(self, rows: I8, times: I8, sink: Sink) -> None:
+        self.frames += len(rows)
+        slots = rows[:, 0]
+        for slot in np.unique(slots).tolist():
+            mine = slots == slot
+            state = self._slots[slot]
+            recvs = times[mine]
+            state.heard(int(recvs[-1]), len(recvs))
+            state.quote.set_many(state.price_scale, state.size_scale, rows[mine, 3:7], recvs, sink)
+
     def _columns(self, rows: I8, times: I8, sink: Sink) -> bool:
-        events = rows[:, (1, 5)] * NS_PER_MS
+        events = rows[:, (2, 6)] * NS_PER_MS
         skew = np.abs(events[:, 0] - events[:, 1]).max()
         if skew > 60 * NS_PER_SECOND or not self.clock.accepts_all(
             int(events.min()), int(events.max()), int(times[0]), int(times[-1])
@@ -392,14 +408,14 @@ class BinanceParser(Events):
             mine = slots == slot
             part, recvs = (rows, times) if mine.all() else (rows[mine], times[mine])
             state = self._slots[slot]
-            state.heard(int(recvs[-1]))
+            state.heard(int(recvs[-1]), len(recvs))
             state.trades.add_columns(
-                part[:, 2],
                 part[:, 3],
                 part[:, 4],
-                part[:, 5] * NS_PER_MS,
+                part[:, 5],
+                part[:, 6] * NS_PER_MS,
                 recvs,
-                (1 - part[:, 6]).astype(np.uint8),
+                (1 - part[:, 7]).astype(np.uint8),
                 sink,
             )
             self._dirty.add(state)

@@ -1,9 +1,10 @@
-"""Trade frames to columns without a Python object a frame: a compiled scanner for the one shape Binance sends.
+"""Trades and best quotes to columns without a Python object a frame: a compiled scanner for the shapes Binance sends.
 
 The scanner knows exactly
 ``{"stream":"<s>@trade","data":{"e":"trade","E":n,"s":"<S>","t":n,"p":"d","q":"d","T":n,"m":bool,"M":bool}}``
-(and the buyer's and seller's order ids that were sent until June 2024). It takes a frame only when every byte fits;
-anything else is left to the typed JSON decoder, so the scanner needs no opinion on what is valid.
+(with or without the order ids ``b`` and ``a`` that were sent until June 2024) and
+``{"stream":"<s>@bookTicker","data":{"u":n,"s":"<S>","b":"d","B":"d","a":"d","A":"d"}}``. It takes a frame only when
+every byte fits; anything else is left to the typed JSON decoder, so the scanner needs no opinion on what is valid.
 """
 
 import numpy as np
@@ -30,6 +31,15 @@ _IGNORED = _bytes(',"M":')
 _TRUE = _bytes("true")
 _FALSE = _bytes("false")
 _END = _bytes("}}")
+_QUOTE_EVENT = _bytes('@bookTicker","data":{"u":')
+_BID = _bytes('","b":"')
+_BID_SIZE = _bytes('","B":"')
+_ASK = _bytes('","a":"')
+_ASK_SIZE = _bytes('","A":"')
+_QUOTE_END = _bytes('"}}')
+
+TRADE, QUOTE = 1, 2
+COLUMNS = 8
 
 MAX_NAME = 24  # longest symbol the table holds
 
@@ -132,65 +142,106 @@ def _slot(buf, at, size, names, lengths, table):  # type: ignore[no-untyped-def]
     return -1
 
 
+@inlined
+def _same_name(buf, stream, at, end, size):  # type: ignore[no-untyped-def]
+    if at < 0 or at + size > end:
+        return False
+    for k in range(size):
+        upper = buf[at + k]
+        lower = upper + 32 if upper >= 65 and upper <= 90 else upper
+        if buf[stream + k] != lower:
+            return False
+    return True
+
+
+@inlined
+def _trade(buf, stream, size, at, end, names, lengths, table, price_scale, size_scale, row):  # type: ignore[no-untyped-def]
+    event, at = _whole(buf, at, end)
+    at = _literal(buf, at, end, _SYMBOL)
+    if not _same_name(buf, stream, at, end, size):
+        return
+    slot = _slot(buf, at, size, names, lengths, table)
+    if slot < 0:
+        return
+    trade_id, at = _whole(buf, _literal(buf, at + size, end, _ID), end)
+    price, at = _decimal(buf, _literal(buf, at, end, _PRICE), end, price_scale[slot])
+    amount, at = _decimal(buf, _literal(buf, at, end, _SIZE), end, size_scale[slot])
+    if at < 0:
+        return
+    old = _literal(buf, at, end, _BUYER)
+    if old >= 0:
+        _, at = _whole(buf, old, end)
+        _, at = _whole(buf, _literal(buf, at, end, _SELLER), end)
+        at = _literal(buf, at, end, _TIME_AFTER_ID)
+    else:
+        at = _literal(buf, at, end, _TIME)
+    time, at = _whole(buf, at, end)
+    maker, at = _flag(buf, _literal(buf, at, end, _MAKER), end)
+    _, at = _flag(buf, _literal(buf, at, end, _IGNORED), end)
+    if _literal(buf, at, end, _END) != end or price <= 0 or amount <= 0:
+        return
+    row[1] = TRADE
+    row[2] = event
+    row[3] = trade_id
+    row[4] = price
+    row[5] = amount
+    row[6] = time
+    row[7] = maker
+    row[0] = slot
+
+
+@inlined
+def _quote(buf, stream, size, at, end, names, lengths, table, price_scale, size_scale, row):  # type: ignore[no-untyped-def]
+    update, at = _whole(buf, at, end)
+    at = _literal(buf, at, end, _SYMBOL)
+    if not _same_name(buf, stream, at, end, size):
+        return
+    slot = _slot(buf, at, size, names, lengths, table)
+    if slot < 0:
+        return
+    bid, at = _decimal(buf, _literal(buf, at + size, end, _BID), end, price_scale[slot])
+    bid_size, at = _decimal(buf, _literal(buf, at, end, _BID_SIZE), end, size_scale[slot])
+    ask, at = _decimal(buf, _literal(buf, at, end, _ASK), end, price_scale[slot])
+    ask_size, at = _decimal(buf, _literal(buf, at, end, _ASK_SIZE), end, size_scale[slot])
+    if _literal(buf, at, end, _QUOTE_END) != end or bid <= 0 or ask <= 0:
+        return
+    row[1] = QUOTE
+    row[2] = update
+    row[3] = bid
+    row[4] = bid_size
+    row[5] = ask
+    row[6] = ask_size
+    row[7] = 0
+    row[0] = slot
+
+
 @kernel(
     "const u1[:]", "const i8[:]", "const i8[:]", "const i8[:,:]", "const i8[:]", "const i8[:]",
     "const i8[:]", "const i8[:]", "i8[:,:]",
 )  # fmt: skip
-def scan_trades(buf, starts, ends, names, lengths, table, price_scale, size_scale, out):  # type: ignore[no-untyped-def]
-    """Write one row a frame into ``out`` (n, 7): slot, event ms, id, price, size, trade ms, buyer is maker.
+def scan_frames(buf, starts, ends, names, lengths, table, price_scale, size_scale, out):  # type: ignore[no-untyped-def]
+    """Write one row a frame into ``out`` (n, 8): slot, kind, then what the kind holds.
 
+    TRADE: event ms, id, price, size, trade ms, buyer is maker. QUOTE: update id, bid, its size, ask, its size, 0.
     ``slot`` is the symbol's row in ``names`` (venue's spelling, one code a cell), or -1: decode the frame yourself.
     """
     for r in range(len(starts)):
         out[r, 0] = -1
         end = ends[r]
-        at = _literal(buf, starts[r], end, _STREAM)
-        if at < 0:
+        stream = _literal(buf, starts[r], end, _STREAM)
+        if stream < 0:
             continue
-        stream = at
+        at = stream
         while at < end and buf[at] != 64 and at - stream <= MAX_NAME:
             at += 1
         size = at - stream
-        event, at = _whole(buf, _literal(buf, at, end, _EVENT), end)
-        at = _literal(buf, at, end, _SYMBOL)
-        if at < 0 or at + size > end:
+        after = _literal(buf, at, end, _EVENT)
+        if after >= 0:
+            _trade(buf, stream, size, after, end, names, lengths, table, price_scale, size_scale, out[r])
             continue
-        same = True
-        for k in range(size):
-            upper = buf[at + k]
-            lower = upper + 32 if upper >= 65 and upper <= 90 else upper
-            if buf[stream + k] != lower:
-                same = False
-                break
-        if not same:
-            continue
-        slot = _slot(buf, at, size, names, lengths, table)
-        if slot < 0:
-            continue
-        trade_id, at = _whole(buf, _literal(buf, at + size, end, _ID), end)
-        price, at = _decimal(buf, _literal(buf, at, end, _PRICE), end, price_scale[slot])
-        amount, at = _decimal(buf, _literal(buf, at, end, _SIZE), end, size_scale[slot])
-        if at < 0:
-            continue
-        old = _literal(buf, at, end, _BUYER)
-        if old >= 0:
-            _, at = _whole(buf, old, end)
-            _, at = _whole(buf, _literal(buf, at, end, _SELLER), end)
-            at = _literal(buf, at, end, _TIME_AFTER_ID)
-        else:
-            at = _literal(buf, at, end, _TIME)
-        time, at = _whole(buf, at, end)
-        maker, at = _flag(buf, _literal(buf, at, end, _MAKER), end)
-        _, at = _flag(buf, _literal(buf, at, end, _IGNORED), end)
-        if _literal(buf, at, end, _END) != end or price <= 0 or amount <= 0:
-            continue
-        out[r, 1] = event
-        out[r, 2] = trade_id
-        out[r, 3] = price
-        out[r, 4] = amount
-        out[r, 5] = time
-        out[r, 6] = maker
-        out[r, 0] = slot
+        after = _literal(buf, at, end, _QUOTE_EVENT)
+        if after >= 0:
+            _quote(buf, stream, size, after, end, names, lengths, table, price_scale, size_scale, out[r])
 
 
 class SymbolTable:

@@ -3,7 +3,7 @@
 from candlewick.adapters.venues._books.quote import QuoteConflator
 from candlewick.adapters.venues._trades.gather import GathererState, TradeGatherer
 from candlewick.adapters.venues.binance.depth import DepthBook
-from candlewick.adapters.venues.binance.instruments import WIRE_SCALE
+from candlewick.adapters.venues.binance.numbers import divisor_for, from_float
 from candlewick.contracts.base import Origin
 from candlewick.contracts.market import Instrument
 from candlewick.kernel.decimals import INT64_MAX, MAX_SCALE, BadDecimal, parse_mantissa, scale_of
@@ -12,31 +12,6 @@ from candlewick.ports.venue import Sink
 _PAUSE_WEIGHT = 0.02
 _FAR_LONGER = 50
 INFINITY = float("inf")
-
-# A float times 10**8, rounded, is the exact mantissa of an eight-digit decimal while it stays below 2**53.
-_WIRE = 10.0**WIRE_SCALE
-_EXACT_BELOW = 2**53 / _WIRE
-
-
-def from_float(value: float, divisor: int) -> int:
-    """The exact mantissa of a decimal of at most 8 digits behind the point that was read as a float, or -1.
-
-    ``divisor`` is 10**(8 - scale). -1: not a number, negative, too large to be exact, or finer than the scale; then
-    the digits themselves must be parsed.
-    """
-    if 0.0 <= value < _EXACT_BELOW:
-        mantissa = round(value * _WIRE)
-        if divisor == 1:
-            return mantissa
-        mantissa, rest = divmod(mantissa, divisor)
-        if not rest:
-            return mantissa
-    return -1
-
-
-def divisor_for(scale: int) -> int:
-    """What ``from_float`` divides by; 0 (never exact) for scales finer than the wire's."""
-    return int(10 ** (WIRE_SCALE - scale)) if scale <= WIRE_SCALE else 0
 
 
 class SymbolState:
@@ -77,10 +52,11 @@ class SymbolState:
         self.size_divisor = divisor_for(size_scale)
         self.book.scales = (price_scale, size_scale)
 
-    def heard(self, ts_recv: int) -> None:
-        """A frame of this symbol came; keeps a running mean of the pauses between them."""
+    def heard(self, ts_recv: int, frames: int = 1) -> None:
+        """Frames of this symbol came, the last now; keeps a running mean of the pauses between them."""
         if self._last_recv:
-            self._usual_ns += (ts_recv - self._last_recv - self._usual_ns) * _PAUSE_WEIGHT
+            pause = (ts_recv - self._last_recv) / frames
+            self._usual_ns += (pause - self._usual_ns) * min(1.0, _PAUSE_WEIGHT * frames)
         self._last_recv = ts_recv
 
     def is_silent(self, ts_recv: int, at_least_ns: int) -> bool:

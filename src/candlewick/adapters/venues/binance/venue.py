@@ -44,8 +44,8 @@ _time = msgspec.json.Decoder(wire.ServerTime).decode
 class BinanceVenue:
     """``rest_url`` and ``stream_url`` may point at any server that speaks Binance's spot protocol.
 
-    Trades wait in ``spool`` (a folder, at most ``spool_bytes``) while the sink is congested. ``parser_options`` are those
-    of ``BinanceParser``: batch, margin_ns, progress_ns and the like.
+    Trades wait in ``spool`` (a folder, at most ``spool_bytes``) while the sink is congested. ``parser_options`` are
+    those of ``BinanceParser``: batch, margin_ns, progress_ns and the like.
     """
 
     def __init__(
