@@ -57,7 +57,7 @@ def pytest_step(name: str, *paths: str, mark: str, workers: int, extra: tuple[st
 
 
 def count(step: Step) -> tuple[int, int, int]:
-    """Passed, failed and skipped tests of a finished step; strict expected failures count as passed laws of a suite."""
+    """Passed, failed and skipped tests of a finished step; as in JUnit, an expected failure counts as skipped."""
     passed = failed = skipped = 0
     if step.report and step.report.is_file():
         for suite in ElementTree.parse(step.report).getroot().iter("testsuite"):

@@ -38,6 +38,49 @@ def test_a_new_service_is_registered_before_the_gateway(copied_tree):
     assert done.stdout.split() == ["gateway", "30"]
 
 
+RUN = """
+import asyncio, sys
+from pathlib import Path
+import httpx, numpy as np
+from candlewick.app.configuration import read
+from candlewick.app.profiles.embedded import EmbeddedResources
+from candlewick.app.runtime.host import running
+from candlewick.contracts.stream import FINAL, CandleBatch, CandleColumns
+
+one = {name: np.ones(1, np.int64) for name in CandleColumns.__struct_fields__}
+for name, kind in (("timeframe", np.int32), ("revision", np.int32), ("flags", np.uint8), ("origin", np.uint8),
+                   ("volume_lo", np.uint64), ("taker_lo", np.uint64), ("quote_lo", np.uint64)):
+    one[name] = one[name].astype(kind)
+one |= {"timeframe": np.array([60], np.int32), "flags": np.array([FINAL], np.uint8), "close": np.array([12345])}
+batch = CandleBatch("binance", "BTC-USDT", CandleColumns(**(one | {"price_scale": 2, "size_scale": 0})))
+
+async def main(folder):
+    config = read(data_dir=folder, environ={})
+    async with running(("alpha",), config, EmbeddedResources(folder, config.app, mode="simulated")) as host:
+        alpha = host.hosted["alpha"]
+        transport = httpx.ASGITransport(app=alpha.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://alpha") as http:
+            missing = await http.get("/alpha/binance/BTC-USDT")
+            print(missing.status_code, missing.json()["code"])
+            await alpha._context.messaging.publish("normalized.ohlcv", [(batch, 1, 1)])
+            for _ in range(500):
+                found = await http.get("/alpha/binance/BTC-USDT")
+                if found.status_code == 200:
+                    break
+                await asyncio.sleep(0.02)
+            print(found.status_code, found.json()["close"])
+
+asyncio.run(main(Path(sys.argv[1])))
+"""
+
+
+def test_a_new_service_takes_its_facts_keeps_its_table_and_answers(copied_tree, tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(copied_tree / "src")}
+    command = [sys.executable, "-c", RUN, str(tmp_path / "data")]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.splitlines() == ["404 ALPHA_NO_CLOSE_YET", "200 123.45"], done.stderr
+
+
 def test_a_new_indicator_is_found_and_right(copied_tree):
     code = (
         "import numpy as np; from types import SimpleNamespace as N\n"
