@@ -45,7 +45,7 @@ async def _play(parsed: argparse.Namespace, stop: asyncio.Event) -> int:
     session = sessions.replay(parsed.paths, parsed.speed, exchange=parsed.exchange)
     config = configuration(parsed, profile=session.profile())
     logging.configure("warning", config.app.log_format)
-    kernels.warm()
+    kernels.warm(session.exchange)
     resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode)
     started = time.perf_counter()
     async with running(SERVICES, config, resources, member="replay") as host:
@@ -79,8 +79,9 @@ async def finished(host: Any) -> None:
     while not played.done():
         await asyncio.wait({played}, timeout=0.2)
         collector.service  # noqa: B018 - raises with the reason when the collector has failed
-    await host.hosted["stream"].service.caught_up()
-    await host.hosted["history"].service.caught_up()
+    for name in ("stream", "history"):
+        if name in host.hosted:
+            await host.hosted[name].service.caught_up()
 
 
 def counted(host: Any) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""Runs collector and stream on a data dir of its own, fed from memory instead of a socket."""
+
+import asyncio
+import os
+import resource
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import uvloop
+
+from candlewick.adapters.frames.reader import Block, Position
+from candlewick.app import kernels
+from candlewick.app.cli.replay import finished
+from candlewick.app.configuration import AppSettings, read
+from candlewick.app.profiles.embedded import EmbeddedResources
+from candlewick.app.runtime.host import Host
+from candlewick.kernel import logging
+
+Frames = Sequence[tuple[int, bytes]]
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT")
+T0_MS = 1_700_000_000_000
+
+
+def trade_frames(count: int, *, per_second: int, symbols: Sequence[str] = SYMBOLS, first: int = 0) -> list[tuple[int, bytes]]:
+    """Binance trade frames of the symbols in turn, ``per_second`` in all, ids dense from ``first`` on."""
+    frames = []
+    for i in range(first, first + count):
+        name = symbols[i % len(symbols)]
+        ms = T0_MS + i * 1000 // per_second
+        price = 60_000_00 + (i * 7919) % 10_007
+        raw = (
+            f'{{"stream":"{name.lower()}@trade","data":{{"e":"trade","E":{ms},"s":"{name}","t":{i // len(symbols) + 1},'
+            f'"p":"{price // 100}.{price % 100:02d}000000","q":"0.{(i * 104729) % 99_999_999 + 1:08d}","T":{ms},'
+            f'"m":{"true" if i % 3 else "false"},"M":true}}}}'
+        )
+        frames.append((ms * 1_000_000, raw.encode()))
+    return frames
+
+
+class Memory:
+    """ports.frames.Recording over frames in memory."""
+
+    def __init__(self, frames: Frames, block: int) -> None:
+        self._frames, self._block = frames, block
+
+    async def blocks(self) -> AsyncIterator[Block]:
+        for start in range(0, len(self._frames), self._block):
+            part = list(self._frames[start : start + self._block])
+            yield Block(Position("memory", start + len(part)), part)
+
+
+class FedResources(EmbeddedResources):
+    """The embedded profile with the frames of this process as its recording."""
+
+    def __init__(self, folder: Path, frames: Frames, block: int) -> None:
+        super().__init__(folder, AppSettings(log_max_bytes=8 << 30, log_retention_hours=1e6), mode="replay")
+        self._frames, self._block = frames, block
+
+    def recording(self, paths, speed, start, report):  # type: ignore[no-untyped-def]
+        return Memory(self._frames, self._block)
+
+
+def one_core() -> None:
+    """Pin this process to the first of its cores."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
+def rss_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+async def drain(frames: Frames, *, block: int, services: Sequence[str] = ("stream", "collector")) -> tuple[float, float, dict[str, int], float]:
+    """Wall and CPU seconds from the first frame to the last committed candle, counters, and loop lag p99 in ms."""
+    logging.configure("error")
+    with tempfile.TemporaryDirectory() as folder:
+        resources = FedResources(Path(folder), frames, block)
+        profile = {"collector": {"exchange": "binance", "replay_paths": ("memory",), "replay_speed": 0.0}}
+        config = read(data_dir=Path(folder), environ={}, profile=profile)
+        host = Host(services, config, resources, member="bench")
+        lags: list[float] = []
+        watcher = asyncio.ensure_future(_lag(lags))
+        wall, cpu = time.perf_counter(), time.process_time()
+        try:
+            await host.start()
+            await finished(host)
+            took = time.perf_counter() - wall, time.process_time() - cpu
+            counters = dict(host.hosted["stream"].service.counters())
+            assert host.hosted["collector"].service.sink.trades == len(frames)
+        finally:
+            watcher.cancel()
+            await host.stop()
+        lags.sort()
+        return *took, counters, lags[int(len(lags) * 0.99)] if lags else 0.0
+
+
+async def _lag(lags: list[float]) -> None:
+    while True:
+        due = time.perf_counter() + 0.005
+        await asyncio.sleep(0.005)
+        lags.append(max(0.0, (time.perf_counter() - due) * 1000))
+
+
+def run(work):  # type: ignore[no-untyped-def]
+    """Run a coroutine as the product's process does."""
+    import importlib
+
+    importlib.import_module("candlewick.adapters.venues.binance")
+    kernels.warm()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
