@@ -12,6 +12,8 @@ from candlewick.ports.database import ConstraintViolated, DatabaseCorrupt, Datab
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _CORRUPT = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _CONSTRAINT = frozenset({sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH})
+# What a quota (EFBIG, EDQUOT) or a full tmpfs looks like.
+_FULL_IO = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_TRUNCATE})
 _MACHINE = frozenset(
     {
         sqlite3.SQLITE_IOERR,
@@ -40,12 +42,14 @@ def translated(error: Exception, path: Path) -> Exception:
         return error
     if isinstance(error, OverflowError):
         return StatementRefused("a parameter must be an integer of 64 bits")
+    if isinstance(error, OSError):
+        return DatabaseUnavailable(f"the database's folder cannot be used ({error.strerror}), was {str(path)!r}")
     if not isinstance(error, sqlite3.Error):
         return error
     code = primary_code(error)
     if code in _BUSY:
         return DatabaseUnavailable(f"the database file is locked by another process, was {str(path)!r}")
-    if code == sqlite3.SQLITE_FULL:
+    if code == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) in _FULL_IO:
         return StorageFull(
             f"no room to write to the database file, was {str(path)!r}",
             hint="Free disk space; what was accepted is safe and writing goes on by itself",

@@ -2,25 +2,16 @@
 
 import numpy as np
 
-from candlewick.adapters.candles.sqlite.rows import Table, picked
-from candlewick.contracts.base import Origin
-from candlewick.contracts.stream import GAPPED
-
-_ORIGIN_RANK = np.zeros(256, np.int64)
-_ORIGIN_RANK[[Origin.BUILT, Origin.SIMULATED]] = 1
-_ORIGIN_RANK[Origin.REPAIRED] = 2
+from candlewick.adapters.candles.sqlite.rows import Table, as_they_are, picked
+from candlewick.quant.candles.merge import rank
 
 
 def best(table: Table) -> Table:
-    """Rows sorted by open time, each open time once: not gapped before gapped, then the larger revision, then by
-    origin (repaired before built and simulated before fetched)."""
+    """Rows sorted by open time, each open time once, chosen by ``quant.candles.merge.rank``."""
     times = table["open_time"]
     if len(times) < 2 or (times[1:] > times[:-1]).all():
         return table
-    rank = ((table["flags"] & GAPPED) == 0).astype(np.int64) << 48
-    rank += table["revision"].astype(np.int64) << 8
-    rank += _ORIGIN_RANK[table["origin"]]
-    order = np.lexsort((rank, times))
+    order = np.lexsort((rank(as_they_are(table)), times))
     ordered = times[order]
     is_last = np.ones(len(order), np.bool_)
     is_last[:-1] = ordered[1:] != ordered[:-1]

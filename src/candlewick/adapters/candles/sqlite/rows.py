@@ -75,14 +75,6 @@ def from_records(records: NDArray[Any]) -> Table:
     return {name: np.ascontiguousarray(records[name]) for name in FIELDS}
 
 
-def to_records(table: Table) -> NDArray[Any]:
-    """The other way round."""
-    records = np.empty(len(table["open_time"]), RECORD)
-    for name in FIELDS:
-        records[name] = table[name]
-    return records
-
-
 def joined(tables: list[Table]) -> Table:
     """Rows of all, one table behind the other."""
     if len(tables) == 1:
@@ -115,6 +107,13 @@ def distinct_times(sorted_times: NDArray[np.int64]) -> int:
     return 0 if len(sorted_times) == 0 else int(np.count_nonzero(np.diff(sorted_times))) + 1
 
 
+def as_they_are(table: Table, timeframe_s: int = 0, price_scale: int = 0, size_scale: int = 0) -> CandleColumns:
+    """The columns with no row's mantissas changed."""
+    columns = {name: frozen(column) for name, column in table.items() if not name.endswith("_scale")}
+    timeframe = frozen(np.full(len(table["open_time"]), timeframe_s, np.int32))
+    return CandleColumns(timeframe=timeframe, **columns, price_scale=price_scale, size_scale=size_scale)
+
+
 def to_columns(table: Table, timeframe_s: int, price_scale: int, size_scale: int) -> CandleColumns:
     """What a caller gets: every row at the given scales, which are at least those of the rows. Raises BadDecimal when
     a price cannot be held at the larger scale."""
@@ -131,13 +130,7 @@ def to_columns(table: Table, timeframe_s: int, price_scale: int, size_scale: int
         zero = np.zeros(len(table["open_time"]), np.int64)
         by_both = (zero if by_price is None else by_price) + (zero if by_size is None else by_size)
         out["quote_hi"], out["quote_lo"] = raised_128(table["quote_hi"], table["quote_lo"], by_both)
-    del out["price_scale"], out["size_scale"]
-    return CandleColumns(
-        timeframe=frozen(np.full(len(table["open_time"]), timeframe_s, np.int32)),
-        **{name: frozen(column) for name, column in out.items()},
-        price_scale=price_scale,
-        size_scale=size_scale,
-    )
+    return as_they_are(out, timeframe_s, price_scale, size_scale)
 
 
 def _raises(scales: NDArray[Any], to: int) -> NDArray[np.int64] | None:
