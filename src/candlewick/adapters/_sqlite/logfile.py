@@ -34,9 +34,9 @@ from typing import Any
 
 from candlewick.adapters._sqlite import schema
 from candlewick.adapters._sqlite.faults import is_own_fault, translated
+from candlewick.adapters._sqlite.news import News, Watcher
 from candlewick.adapters._sqlite.presence import Presence
 from candlewick.adapters._sqlite.reader import Cursor, Row, size_of
-from candlewick.adapters._sqlite.wake import NUMBER, WakeCell
 from candlewick.adapters._sqlite.writer import Append, Positions, Step, WriteRequest, Written, write
 from candlewick.contracts.topics import CATALOGUE, Topic, UnknownTopic, dead_letters
 from candlewick.kernel.clock import Clock
@@ -48,7 +48,6 @@ __all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "Wri
 
 _GROUP_REQUESTS = 1024
 _KNOWN_KEYS = 65_536
-_LOOK_ROWS = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,6 @@ class LogOptions:
     poll_within_s: float = 60.0
     busy_s: float = 5.0
     max_pages: int | None = None
-
-
-Watcher = Callable[[frozenset[int] | None], None]
-"""Told which topics (``partition number >> 10``) have new records; None when that is not known or groups changed."""
 
 
 def position_of(offset: int) -> Position:
@@ -106,16 +101,9 @@ class LogFile:
         self._queue: deque[tuple[WriteRequest, Future[Written]]] = deque()
         self._queued_bytes = 0
         self._state = "new"
-        self._news = threading.Condition()
-        self._txn = 0
-        self._written = 0
-        self._is_foreign = False
-        self._heard = 0
         self._current: list[tuple[WriteRequest, Future[Written]]] = []
-        self._watchers: list[Watcher] = []
         self._room_watchers: list[Callable[[], None]] = []
         self._key_cache: dict[str, dict[str, int]] = {}
-        self._threads: list[threading.Thread] = []
         self.last_fault: CandlewickError | None = None
         self.damage: LogCorrupt | None = None
 
@@ -129,7 +117,7 @@ class LogFile:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._presence = Presence(self.directory, self.options.busy_s)
-            self._cell = WakeCell(self.directory / "log.wake")
+            self._news = News(self.directory / "log.wake", self.connect, self._note)
         except OSError as error:
             raise LogUnavailable(
                 f"the folder for the log cannot be used: {error.strerror}, was {str(self.directory)!r}",
@@ -150,12 +138,10 @@ class LogFile:
         found = self._writer.execute("SELECT topic, name, partitions FROM topic").fetchall()
         self._topic_numbers = {name: (number << schema.PARTITION_BITS, count) for number, name, count in found}
         self._topic_names = {number: name for number, name, _ in found}
-        self._txn = self._written = int(self._writer.execute("SELECT txn FROM head").fetchone()[0])
         self._state = "open"
-        for name, run in (("log-writer", self._write_on), ("log-wake", self._watch)):
-            thread = threading.Thread(target=run, name=name, daemon=True)
-            thread.start()
-            self._threads.append(thread)
+        self._news.start(int(self._writer.execute("SELECT txn FROM head").fetchone()[0]))
+        self._thread = threading.Thread(target=self._write_on, name="log-writer", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """Commit what was accepted, then let go. Idempotent."""
@@ -173,11 +159,8 @@ class LogFile:
                 self._state = state
             state = self._state
             self._cond.notify_all()
-        with self._news:
-            self._news.notify_all()
-        self._cell.nudge()
-        for thread in self._threads:
-            thread.join()
+        self._thread.join()
+        self._news.stop()
         self._state = "closed"
         self._fail_queue()
         if state == "closing":
@@ -185,7 +168,6 @@ class LogFile:
         else:
             self._writer.close()
             self._presence.leave()
-        self._cell.close()
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -229,8 +211,10 @@ class LogFile:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def check_size(self, key: str, header: bytes, value: bytes | None) -> None:
-        """Raises RecordTooLarge."""
-        size = size_of(key, header, value)
+        """Raises RecordTooLarge; ``offer`` and ``submit`` ask the same of every record."""
+        self._check(size_of(key, header, value))
+
+    def _check(self, size: int) -> None:
         if size > self.options.record_bytes:
             raise RecordTooLarge(f"a record must be at most {self.options.record_bytes} bytes, was {size!r}")
 
@@ -249,8 +233,7 @@ class LogFile:
 
     def offer(self, request: WriteRequest) -> "Future[Written] | None":
         """``submit`` without waiting: None when the queue has no room (``watch_room`` tells when to try again)."""
-        for _, key, header, value in request.appends:
-            self.check_size(key, header, value)
+        self._check(request.largest)
         with self._cond:
             if self._state != "open":
                 raise LogUnavailable("the log is closed")
@@ -361,12 +344,8 @@ class LogFile:
     def _tell(
         self, group: list[tuple[WriteRequest, "Future[Written]"]], results: Sequence[Written | Exception]
     ) -> None:
+        written = [result.txn for result in results if isinstance(result, Written)]
         txn, touched = 0, set[int]()
-        for result in results:
-            if isinstance(result, Written) and result.txn > self._written:
-                # Somebody else's commit came between; its wake-up may be overwritten by ours before it is heard.
-                self._is_foreign |= result.txn != self._written + 1
-                self._written = result.txn
         for (request, _), result in zip(group, results, strict=True):
             if isinstance(result, Written) and not request.quiet:
                 txn = result.txn
@@ -376,9 +355,8 @@ class LogFile:
         with self._cond:
             self._queued_bytes -= sum([request.bytes for request, _ in group])
             self._cond.notify_all()
-        if txn:
-            self._txn = txn
-            self._cell.store(txn)
+        if written:
+            self._news.wrote(max(written), is_quiet=not txn)
         for (request, future), result in zip(group, results, strict=True):
             if request.done is not None and isinstance(result, Written):
                 request.done(result.value)
@@ -389,7 +367,7 @@ class LogFile:
             else:
                 future.set_result(result)
         if txn:
-            self._announce(txn, None if -1 in touched else frozenset(touched))
+            self._news.announce(txn, None if -1 in touched else frozenset(touched))
         for told in self._room_watchers:
             told()
         self._step("told")
@@ -429,64 +407,18 @@ class LogFile:
 
     def news(self) -> int:
         """A number that rises at least once behind every commit of any process; for ``wait``."""
-        return self._heard
+        return self._news.heard
 
     def wait(self, seen: int, timeout_s: float) -> int:
         """Sleep until ``news`` is no longer ``seen``, at most ``timeout_s``. Ends early when the log closes."""
-        with self._news:
-            self._news.wait_for(lambda: self._heard != seen or self._state != "open", timeout_s)
-            return self._heard
+        return self._news.wait(seen, timeout_s)
 
     def watch(self, told: Watcher) -> Callable[[], None]:
         """Call ``told`` from a thread of the log after commits of any process; the result ends that."""
-        self._watchers = [*self._watchers, told]
+        return self._news.watch(told)
 
-        def stop() -> None:
-            self._watchers = [watcher for watcher in self._watchers if watcher is not told]
-
-        return stop
-
-    def _announce(self, txn: int, touched: frozenset[int] | None) -> None:
-        with self._news:
-            self._txn = txn
-            self._heard += 1
-            self._news.notify_all()
-        for told in self._watchers:
-            told(touched)
-
-    def _watch(self) -> None:
-        """Announce what other processes commit: one look into the file for all readers of this process."""
-        seen = self._cell.value()
-        with contextlib.closing(self.connect()) as connection:
-            state = self._look(connection, None)
-            while self._state == "open":
-                # The time-out is for a process that was killed between its commit and its wake-up call.
-                value = self._cell.wait(seen, 0.5)
-                if self._state != "open":
-                    return
-                if self._is_foreign or value == seen or value & NUMBER != self._txn & NUMBER:
-                    self._is_foreign = False
-                    try:
-                        state = self._look(connection, state)
-                    except sqlite3.Error as error:
-                        self.last_fault = translated(error, "looking for news")
-                        self._announce(value, None)
-                seen = value
-
-    def _look(self, connection: sqlite3.Connection, before: tuple[int, int, int] | None) -> tuple[int, int, int]:
-        row = connection.execute("SELECT txn, next_id, groups FROM head").fetchone()
-        now = (int(row[0]), int(row[1]), int(row[2]))
-        if before is None or now == before:
-            return now
-        touched: frozenset[int] | None = None
-        if now[2] == before[2] and now[1] - before[1] <= _LOOK_ROWS:
-            found = connection.execute(
-                "SELECT DISTINCT log >> ? FROM record NOT INDEXED WHERE id >= ? AND id < ?",
-                (schema.PARTITION_BITS, before[1], now[1]),
-            )
-            touched = frozenset([row[0] for row in found])
-        self._announce(now[0], touched)
-        return now
+    def _note(self, fault: CandlewickError) -> None:
+        self.last_fault = fault
 
 
 def _again(fault: CandlewickError, cause: Exception) -> CandlewickError:

@@ -52,9 +52,12 @@ class WriteRequest:
     quiet: bool = False
     outside: bool = False
     bytes: int = field(default=0, init=False)
+    largest: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self.bytes = sum([size_of(key, header, value) for _, key, header, value in self.appends])
+        if self.appends:
+            sizes = [size_of(key, header, value) for _, key, header, value in self.appends]
+            self.bytes, self.largest = sum(sizes), max(sizes)
         for _, rows in self.statements:
             for row in rows:
                 self.bytes += sum([len(item) for item in row if isinstance(item, bytes | str)])

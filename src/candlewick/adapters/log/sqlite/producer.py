@@ -22,7 +22,10 @@ class SqliteTransaction:
     def send(self, records: Sequence[NewRecord]) -> None:
         """Raises RecordTooLarge, UnknownTopic at once; none of ``records`` is in the transaction then."""
         self._ensure_open()
-        self._appends += appends_of(self._file, records)
+        appends = appends_of(self._file, records)
+        for _, key, header, value in appends:
+            self._file.check_size(key, header, value)
+        self._appends += appends
 
     def advance(self, consumer: Consumer, positions: Mapping[tuple[str, int], Position]) -> None:
         """Raises NotShared for a broadcast consumer, Fenced for partitions it no longer has."""
@@ -102,9 +105,6 @@ class SqliteProducer:
 
 
 def appends_of(file: LogFile, records: Sequence[NewRecord]) -> list[Append]:
-    """Records as the file takes them. Raises RecordTooLarge, UnknownTopic."""
-    appends: list[Append] = []
-    for record in records:
-        file.check_size(record.key, record.header, record.value)
-        appends.append((file.number(record.topic, record.key), record.key, record.header, record.value))
-    return appends
+    """Records as the file takes them. Raises UnknownTopic."""
+    number = file.number
+    return [(number(record.topic, record.key), record.key, record.header, record.value) for record in records]
