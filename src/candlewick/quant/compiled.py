@@ -2,23 +2,26 @@
 
 ``@kernel(...)`` declares a function with an explicit signature; nothing is compiled, and numba is not imported, until
 the kernel is first called or ``Kernel.warm()`` runs at start-up. ``@inlined`` marks a plain function that kernels may
-call. Compiled code lands in numba's cache directory (``NUMBA_CACHE_DIR``, else beside the source, else the user's
-cache); where none can be written, or an entry is damaged, the kernel is compiled in memory instead. Code is compiled
-anew when the kernel, a function inlined into it or a constant it uses changes.
+call. Compiled code is kept by ``kernel_cache``; where nothing can be written, or an entry is damaged, the kernel is
+compiled in memory instead. Code is compiled anew when the kernel's file, a function inlined into it or a constant it
+uses changes.
 
 What keeps the bits the same on every machine: no fastmath, no contraction of ``a * b + c`` (numba emits none without
 fastmath), and only operations that IEEE 754 rounds exactly: ``+ - * / sqrt``. Kernels do not call exp, log or sin.
 """
 
 import hashlib
-import inspect
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, ParamSpec
 
 import numpy as np
+
+from candlewick.quant import kernel_cache
+from candlewick.quant.kernel_cache import cache_dir
+
+__all__ = ["Kernel", "cache_dir", "inlined", "is_cached", "kernel", "warm_all"]
 
 P = ParamSpec("P")
 
@@ -80,6 +83,12 @@ def warm_all(prefix: str = "") -> int:
     return len(chosen)
 
 
+def is_cached(prefix: str = "") -> bool:
+    """Whether every kernel declared so far in such modules would be loaded, not compiled. Does not import numba."""
+    chosen = (k for k in _kernels if k.function.__module__.startswith(prefix))
+    return all(_entry(k.function, k.arguments).is_file() for k in chosen)
+
+
 def _types(argument: str) -> Any:
     from numba import types
 
@@ -110,52 +119,30 @@ def _parts(function: Callable[..., Any]) -> tuple[set[Callable[..., Any]], set[s
     return helpers, constants
 
 
-def _digest(helpers: set[Callable[..., Any]], constants: set[str]) -> bytes:
+def _entry(function: Callable[..., Any], arguments: tuple[str, ...]) -> Path:
+    helpers, constants = _parts(function)
     digest = hashlib.sha256("\n".join(sorted(constants)).encode())
     for name in sorted({f.__module__ for f in helpers}):
-        path = inspect.getsourcefile(sys.modules[name])
-        if path is not None and Path(path).is_file():
-            digest.update(Path(path).read_bytes())
-    return digest.digest()
+        digest.update(kernel_cache.content_of(name))
+    return kernel_cache.entry(function, digest.digest(), arguments)
 
 
 def _compile(function: Callable[P, None], arguments: tuple[str, ...]) -> Callable[P, None]:
-    from numba import types
-    from numba.core.errors import NumbaError
+    from numba import njit, types
     from numba.extending import register_jitable
 
-    helpers, constants = _parts(function)
-    for helper in helpers - _registered:
+    for helper in _parts(function)[0] - _registered:
         register_jitable(error_model="numpy")(helper)
         _registered.add(helper)
-    signature = types.void(*(_types(a) for a in arguments))
-    stamp = _digest(helpers, constants)
-    for _ in range(2):
-        try:
-            return _built(function, signature, stamp)
-        except NumbaError:
-            raise
-        except Exception:  # a damaged entry, now flushed (unpickling raises nearly anything); no folder, a full disk
-            continue
-    return _built(function, signature, None)
-
-
-def _built(function: Callable[P, None], signature: Any, stamp: bytes | None) -> Callable[P, None]:
-    from numba import njit
-
     dispatcher = njit(nogil=True, error_model="numpy")(function)
-    if stamp is not None:
-        dispatcher.enable_caching()
-        # numba's cache notices a change of the kernel's own file only.
-        file = dispatcher._cache._cache_file
-        file._source_stamp = (file._source_stamp, stamp)
-        try:
-            dispatcher.compile(signature)
-        except Exception:
-            dispatcher._cache.flush()
-            raise
+    place = _entry(function, arguments)
+    result = kernel_cache.load(place)
+    if result is not None:
+        dispatcher.add_overload(result)
     else:
+        signature = types.void(*(_types(a) for a in arguments))
         dispatcher.compile(signature)
+        kernel_cache.save(place, dispatcher.overloads[signature.args])
     dispatcher.disable_compile()
     compiled: Callable[P, None] = dispatcher
     return compiled

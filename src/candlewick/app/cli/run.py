@@ -40,7 +40,7 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event) -> int:
     config = configuration(parsed, profile=session.profile())
     logging.configure(config.app.log_level, config.app.log_format)
     listeners = {name: bind(config.app.host, config.app.port + load(name).place) for name in parsed.services}
-    await asyncio.to_thread(kernels.warm)
+    await asyncio.to_thread(kernels.warm, session.exchange)
     resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode)
     async with running(parsed.services, config, resources, member="-".join(parsed.services)) as host:
         servers = []
