@@ -95,7 +95,7 @@ class EmbeddedResources:
             case "candles":
                 from candlewick.adapters.candles.sqlite import SqliteCandleStore
 
-                store = SqliteCandleStore(folder / "candles.db", durable=self._settings.durable)
+                store = SqliteCandleStore(folder / "candles.db", durable=self._settings.durable, on_step=self.on_step)
                 await store.open()
                 return store
             case "jobs":

@@ -20,6 +20,8 @@ from candlewick.contracts.stream import CandleColumns
 from candlewick.kernel.errors import CandlewickError
 from candlewick.ports.candles import CandlesCorrupt, SeriesInfo
 
+Fold = Callable[[sqlite3.Connection], tuple[int, tuple[int, int] | None]]
+
 # From here on writing the blob is cheaper than the tail rows and their folding later.
 _DIRECT_ROWS = 256
 # One fold transaction holds the write lock for some 10 ms.
@@ -30,11 +32,19 @@ _Batch = tuple[str, str, int, int, int, np.ndarray]
 
 class SqliteCandleStore:
     """Several processes may hold stores on one file. ``durable`` makes every append wait for the disk; without it a
-    power loss, never a killed process, may take the last ones. ``max_pages`` bounds the file (8 KiB pages)."""
+    power loss, never a killed process, may take the last ones. ``max_pages`` bounds the file (8 KiB pages). ``on_step``
+    is told, inside the open transaction, of ``storing`` and ``folding``; tests kill there."""
 
     def __init__(
-        self, path: Path, *, durable: bool = False, busy_timeout_s: float = 5.0, max_pages: int | None = None
+        self,
+        path: Path,
+        *,
+        durable: bool = False,
+        busy_timeout_s: float = 5.0,
+        max_pages: int | None = None,
+        on_step: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._step = on_step
         self._thread = SqliteThread(
             path, durable=durable, busy_timeout_s=busy_timeout_s, page_size=PAGE_SIZE, max_pages=max_pages
         )
@@ -66,6 +76,7 @@ class SqliteCandleStore:
                     "INSERT INTO mark VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET number = excluded.number",
                     mark.items(),
                 )
+            self._step("storing")
             return new
 
         return await self._thread.write(appending)
@@ -111,7 +122,7 @@ class SqliteCandleStore:
         after: tuple[int, int] = (0, -(1 << 63))
         while True:
             step = _fold_some(after, today_ns, damage)
-            count, next_after = await self._thread.write(step)
+            count, next_after = await self._thread.write(self._watched(step))
             moved += count
             if next_after is None:
                 break
@@ -119,6 +130,14 @@ class SqliteCandleStore:
         if damage:
             raise damage[0]
         return moved
+
+    def _watched(self, fold: Fold) -> Fold:
+        def folding(connection: sqlite3.Connection) -> tuple[int, tuple[int, int] | None]:
+            done = fold(connection)
+            self._step("folding")
+            return done
+
+        return folding
 
     async def series(self) -> list[SeriesInfo]:
         return await self._thread.read(reading.series)
@@ -203,9 +222,7 @@ def _series(connection: sqlite3.Connection, name: Name, price_scale: int, size_s
     return int(row[0])
 
 
-def _fold_some(
-    after: tuple[int, int], today_ns: int, damage: list[CandlesCorrupt]
-) -> Callable[[sqlite3.Connection], tuple[int, tuple[int, int] | None]]:
+def _fold_some(after: tuple[int, int], today_ns: int, damage: list[CandlesCorrupt]) -> Fold:
     """Fold the next few spans behind ``after`` (series, open time); says how many rows moved and where it stopped."""
 
     def folding(connection: sqlite3.Connection) -> tuple[int, tuple[int, int] | None]:
