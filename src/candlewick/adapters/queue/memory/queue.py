@@ -5,19 +5,22 @@ lock file tells), those of a worker that is merely slow after ``ack_timeout_s``.
 """
 
 import asyncio
+import sqlite3
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from candlewick.adapters._sqlite.owner import Owner, is_dead
 from candlewick.adapters._sqlite.thread import SqliteThread
 from candlewick.adapters.queue.memory import table
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
-from candlewick.kernel.errors import Fenced
+from candlewick.kernel.errors import Fenced, StorageFull
 from candlewick.kernel.ids import IdSource
 from candlewick.ports.queue import Command, Delivery
+
+T = TypeVar("T")
 
 
 class MemoryQueue:
@@ -64,9 +67,18 @@ class MemoryQueue:
     async def dead(self, queue: str, limit: int = 100) -> list[tuple[Command, str]]:
         return await self._thread.read(lambda connection: table.dead(connection, queue, limit))
 
-    async def write(self, function: Any) -> Any:
-        """A delivery's answer."""
-        return await self._thread.write(function)
+    async def write(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """What takes or settles commands: done also when the file has no room for new ones."""
+        try:
+            return await self._thread.write(function)
+        except StorageFull:
+            pass
+
+        def sparing(connection: sqlite3.Connection) -> T:
+            table.spend_reserve(connection)
+            return function(connection)
+
+        return await self._thread.write(sparing)
 
     def tell(self) -> None:
         """Wake every worker of this process."""
@@ -98,7 +110,7 @@ class MemoryQueue:
             # A closed queue lets the others find the lock file gone.
             owner.leave()
             if self._thread.is_open:
-                await self._thread.write(lambda connection: table.release(connection, owner.name, self.max_deliveries))
+                await self.write(lambda connection: table.release(connection, owner.name, self.max_deliveries))
                 self.tell()
 
     async def take(self, queue: str, worker: "_Worker") -> list["_Delivery"]:
@@ -116,7 +128,7 @@ class MemoryQueue:
         if not await self._thread.read(looking):
             return []
         until_ns = now_ns + self._ack_timeout_ns
-        taken = await self._thread.write(
+        taken = await self.write(
             lambda connection: table.take(
                 connection,
                 queue,

@@ -20,19 +20,29 @@ _STEPS = (
         state TEXT NOT NULL DEFAULT 'ready', reason TEXT, owner TEXT, until_ns INTEGER NOT NULL DEFAULT 0
     );
     CREATE INDEX command_state ON command (queue, state, seq);
+    CREATE TABLE reserve (id INTEGER PRIMARY KEY, room BLOB NOT NULL);
     """,
 )
 prepare = preparing("command queue", _STEPS)
 
+# Taking a command makes its row and index entry larger, which a full file could not hold: it would never empty again.
+_RESERVE_BYTES = 64 << 10
 _COLUMNS = "id, name, body, headers, deliveries"
 
 
 def send(connection: sqlite3.Connection, queue: str, command: Command) -> None:
-    """Keep a command."""
+    """Keep a command, behind the room that working commands off needs."""
+    if connection.execute("SELECT 1 FROM reserve").fetchone() is None:
+        connection.execute("INSERT INTO reserve VALUES (1, zeroblob(?))", (_RESERVE_BYTES,))
     connection.execute(
         "INSERT INTO command (queue, id, name, body, headers) VALUES (?, ?, ?, ?, ?)",
         (queue, command.id, command.name, command.body, msgspec.json.encode(dict(command.headers))),
     )
+
+
+def spend_reserve(connection: sqlite3.Connection) -> None:
+    """Make room for taking and settling commands in a file that is full; the next ``send`` sets it aside again."""
+    connection.execute("DELETE FROM reserve")
 
 
 def waits(connection: sqlite3.Connection, queue: str, now_ns: int) -> bool:
