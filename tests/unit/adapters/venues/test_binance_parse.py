@@ -10,6 +10,7 @@ from candlewick.adapters.venues.binance.instruments import guessed_instrument
 from candlewick.adapters.venues.binance.parse import BinanceParser
 from candlewick.contracts.collector import BookUpdated, GapSuspected, Progress, QuoteUpdated, TradeBatch
 from candlewick.contracts.market import Instrument
+from candlewick.kernel.decimals import to_text
 from candlewick.kernel.errors import Corrupt
 from candlewick.ports.venue import NONSENSE
 from candlewick.testing.binance.sink import KeepingSink
@@ -158,8 +159,17 @@ def test_more_digits_than_the_tick_widen_the_scale(parser: BinanceParser, sink: 
     assert sink.codes() == {"SCALE_WIDENED": 1}
 
 
+@pytest.mark.parametrize("size", ["68268838.17508792", "90071992.54740993", "22517998136852.49000000"])
+def test_large_sizes_keep_their_last_digit(parser: BinanceParser, sink: KeepingSink, size: str) -> None:
+    """Law 1: where two roundings could cost a digit the string is parsed."""
+    parser.parse(T0 * NS, trade(1, size=size), sink)
+    parser.finish(T0 * NS, sink)
+    scale = sink.of(TradeBatch)[0].columns_v1.size_scale
+    assert to_text(sink.trades()[0][2], scale).rstrip("0") == size.rstrip("0")
+
+
 def test_sizes_beyond_exact_floats_are_parsed_from_their_digits(sink: KeepingSink) -> None:
-    """Law 1: beyond 2**53 the string is parsed."""
+    """Law 1: beyond what floats hold the string is parsed."""
     pepe = Instrument("binance", "PEPE-USDT", "PEPEUSDT", "PEPE", "USDT", "0.00000001", "1", 8, 0)
     parser = BinanceParser([pepe])
     raw = trade(1, size="9007199254740993.00000000", s="PEPEUSDT").replace(b"btcusdt", b"pepeusdt")

@@ -4,9 +4,10 @@ from typing import Final
 
 from candlewick.adapters.venues.binance.instruments import WIRE_SCALE
 
-# A float times 10**8, rounded, is the exact mantissa of an eight-digit decimal while it stays below 2**53.
+# A float nearest to a decimal, times 10**8, is off by at most 2**-52 of itself: two roundings. So rounding gives the
+# exact mantissa of an eight-digit decimal while that stays below 2**51 (68268838.17508792 is the counterexample above).
 WIRE: Final = 10.0**WIRE_SCALE
-EXACT_BELOW: Final = 2**53 / WIRE
+EXACT_BELOW: Final = 2**51 / WIRE
 
 
 def from_float(value: float, divisor: int) -> int:

@@ -51,7 +51,7 @@ class AggTrade(msgspec.Struct, gc=False):
 
 
 class FastTrade(msgspec.Struct, gc=False):
-    """A trade whose numbers were read as floats (``strict=False``); exact below 2**53, see ``symbol.from_float``."""
+    """A trade whose numbers were read as floats (``strict=False``); exact below 2**51, see ``numbers.from_float``."""
 
     e: str
     E: Millis
