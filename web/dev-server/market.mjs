@@ -241,6 +241,17 @@ const blank = (open_time, price, final) => ({
   quality: 'ok',
 });
 
+function lowerBound(rows, time) {
+  let low = 0;
+  let high = rows.length;
+  while (low < high) {
+    const mid = (low + high) >> 1;
+    if (rows[mid].open_time < time) low = mid + 1;
+    else high = mid;
+  }
+  return low;
+}
+
 /** Candles of any timeframe, oldest first, derived from the base rows. */
 export function candles(
   market,
@@ -249,10 +260,9 @@ export function candles(
 ) {
   const step = TIMEFRAMES[timeframe];
   if (timeframe === '1s' || timeframe === '1m') {
-    const rows = (timeframe === '1s' ? market.seconds : market.minutes).filter(
-      (c) => c.open_time >= start && c.open_time < end,
-    );
-    return newest ? rows.slice(-limit) : rows.slice(0, limit);
+    const rows = timeframe === '1s' ? market.seconds : market.minutes;
+    const [from, to] = [lowerBound(rows, start), lowerBound(rows, end)];
+    return newest ? rows.slice(Math.max(from, to - limit), to) : rows.slice(from, Math.min(to, from + limit));
   }
   const anchor = timeframe === '1w' ? 4 * 864e5 : 0; // weeks open on Monday; 1970-01-01 was a Thursday
   const bucket = (t) => Math.floor((t - anchor) / step) * step + anchor;
@@ -264,8 +274,14 @@ export function candles(
     if (current.final && rows * MINUTE < step) current.quality = 'gapped';
     out.push(current);
   };
-  for (const c of market.minutes) {
+  // Only the minutes that the page can hold, one bar more at its front.
+  const reach = newest ? Math.min(end, market.minutes.at(-1).open_time) - (limit + 1) * step : start;
+  const from = lowerBound(market.minutes, Math.max(reach, start === -Infinity ? reach : bucket(start)));
+  const firstWhole = newest && from > 0 ? bucket(market.minutes[from].open_time) + step : -Infinity;
+  for (let i = from; i < market.minutes.length; i += 1) {
+    const c = market.minutes[i];
     const open_time = bucket(c.open_time);
+    if (open_time < firstWhole) continue;
     if (open_time < start || open_time >= end) continue;
     if (!current || current.open_time !== open_time) {
       close();
@@ -291,7 +307,7 @@ export function candles(
 }
 
 export function ticker(market, now, withSparkline) {
-  const day = market.minutes.filter((c) => c.open_time >= now - 864e5);
+  const day = market.minutes.slice(lowerBound(market.minutes, now - 864e5));
   const open = day[0].open;
   const last = lastPrice(market);
   const base = {

@@ -171,9 +171,15 @@ const server = createServer((req, res) => {
       );
     if (head === 'ohlcv')
       return send(res, 200, { exchange, symbol, timeframe, candles: candles(m, timeframe, range), next: null });
-    // Values need history in front of the page: compute on everything, then cut to the page.
+    // Values need history in front of the page: compute on 300 bars more, then cut to the page.
     const rows = candles(m, timeframe, range);
-    const all = candles(m, timeframe, { limit: 50_000, end: range.end ?? Infinity, newest: true });
+    const before = (rows[0]?.open_time ?? 0) - 300 * TIMEFRAMES[timeframe];
+    const all = candles(m, timeframe, {
+      start: before,
+      end: (rows.at(-1)?.open_time ?? 0) + 1,
+      limit: 20_000,
+      newest: false,
+    });
     const series = indicators(
       all,
       (url.searchParams.get('series') ?? '').split(',').filter(Boolean),

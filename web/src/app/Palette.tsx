@@ -38,7 +38,7 @@ export default function Palette({ onClose, onHelp }: { onClose(): void; onHelp()
           <Command label="Symbols and actions" loop filter={match}>
             <div className={styles.input}>
               <Search aria-hidden="true" />
-              <Command.Input placeholder="Symbol or action" autoFocus />
+              <Command.Input placeholder="Symbol or action" />
               <Kbd>esc</Kbd>
             </div>
             <Command.List className={styles.list ?? ''}>

@@ -53,7 +53,6 @@ export function Shell() {
           type="button"
           className={styles.search}
           onClick={() => setPalette(true)}
-          aria-label="Jump to symbol or action"
           aria-keyshortcuts="Control+K Meta+K"
         >
           <Search aria-hidden="true" />

@@ -102,6 +102,7 @@ export class ChartView {
   private gaps: readonly Gap[] = [];
   private change: BookChange | null = null;
   private linesDirty = false;
+  private factsDirty = false;
   private hovered: number | null = null;
   private dead = false;
   private readonly resized: ResizeObserver;
@@ -265,16 +266,15 @@ export class ChartView {
       this.linesDirty = false;
       this.drawLines();
     }
-    if (change) {
-      this.drawDecor();
-      this.read();
-    }
+    if (this.factsDirty) this.drawDecor();
+    if (change) this.read();
   }
 
   private drawAll(): void {
     const { slots, holes } = withWhitespace(this.book.candles, this.options.step);
     this.slots = slots;
     this.holes = holes;
+    this.factsDirty = true;
     const bars: (CandlestickData | WhitespaceData)[] = [];
     const volumes: (HistogramData | WhitespaceData)[] = [];
     for (const { time, candle } of slots) {
@@ -291,6 +291,8 @@ export class ChartView {
     if (rows.length - from > 4 || this.slots.length === 0) return false;
     for (let i = Math.max(from, 0); i < rows.length; i += 1) {
       const candle = rows[i] as Candle;
+      // The open bar grows many times a second; only what closes or is mended can change the known faults.
+      if (candle.final || candle.origin === 'repaired') this.factsDirty = true;
       const newest = (this.slots[this.slots.length - 1] as Slot).time;
       if (candle.open_time > newest) {
         if (candle.open_time - newest > this.options.step) return false;
@@ -441,6 +443,7 @@ export class ChartView {
   }
 
   private drawDecor(): void {
+    this.factsDirty = false;
     const holes = labelHoles(this.holes, this.gaps, this.options.step);
     const repaired = repairedTimes(this.book.candles);
     const gapped = gappedTimes(this.book.candles);

@@ -1,0 +1,159 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { candlesDrawn, expect, test } from './page';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const ROOMS = ['/markets', '/chart/binance/BTC-USDT/15m', '/settings'];
+const WIDTHS = [390, 768, 1024, 1440, 2560];
+const name = (room: string): string => room.split('/')[1] ?? '';
+
+for (const theme of ['dark', 'light'] as const) {
+  for (const room of ROOMS) {
+    test(`${name(room)} ${theme}: no horizontal scroll at any width, nor with text at 200 %`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: theme });
+      const devtools = await page.context().newCDPSession(page);
+      for (const text of [100, 200]) {
+        // The browser's own font size, as a person sets it: rem and em media queries both follow.
+        await devtools.send('Page.setFontSizes', {
+          fontSizes: { standard: (16 * text) / 100, fixed: (13 * text) / 100 },
+        });
+        for (const width of WIDTHS) {
+          await page.setViewportSize({ width, height: width < 640 ? 844 : 900 });
+          await page.goto(room);
+          if (room !== '/settings') await candlesDrawn(page);
+          else await expect(page.getByText('Colours of money').first()).toBeVisible();
+          const over = await page.evaluate(() => {
+            const root = document.documentElement;
+            const wide = [...document.querySelectorAll('body *')].filter((element) => {
+              const box = element.getBoundingClientRect();
+              return (
+                box.width > 0 &&
+                box.right > root.clientWidth + 1 &&
+                !element.closest('[class*="scroller"], [data-testid="price-chart"], .sr-only, [role="table"]')
+              );
+            });
+            return {
+              scroll: root.scrollWidth - root.clientWidth,
+              body: document.body.scrollWidth - root.clientWidth,
+              wide: wide.slice(0, 3).map((e) => `${e.tagName}.${e.className}`),
+            };
+          });
+          expect(over, `${room} at ${width} px, text ${text} %`).toEqual({ scroll: 0, body: 0, wide: [] });
+          if (text === 100 || width === 1440 || width === 390) {
+            await page.screenshot({
+              path: `test-artifacts/${name(room)}-${theme}-${width}${text === 200 ? '-text200' : ''}.png`,
+            });
+          }
+        }
+      }
+    });
+
+    test(`${name(room)} ${theme}: axe finds nothing`, async ({ page }) => {
+      await page.emulateMedia({ colorScheme: theme });
+      for (const width of [1440, 390]) {
+        await page.setViewportSize({ width, height: 844 });
+        await page.goto(room);
+        if (room !== '/settings') await candlesDrawn(page);
+        else await expect(page.getByTestId('mode-badge')).toBeVisible();
+        await page.evaluate(axe);
+        const found = await page.evaluate(async () => {
+          const result = await (
+            window as unknown as {
+              axe: {
+                run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+              };
+            }
+          ).axe.run();
+          return result.violations.map(
+            (v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 140)} ${n.failureSummary}`).join(' | ')}`,
+          );
+        });
+        expect(found, `${room} ${theme} ${width}`).toEqual([]);
+      }
+    });
+  }
+
+  test(`dialogs ${theme}: axe finds nothing in palette, keys, indicators and faults`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.goto('/chart/binance/BTC-USDT/15m');
+    await candlesDrawn(page);
+    const check = async (what: string) => {
+      await page.evaluate(axe);
+      const found = await page.evaluate(async () => {
+        const result = await (
+          window as unknown as {
+            axe: {
+              run(): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }>;
+            };
+          }
+        ).axe.run();
+        return result.violations.map(
+          (v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 140)} ${n.failureSummary}`).join(' | ')}`,
+        );
+      });
+      expect(found, what).toEqual([]);
+      await page.screenshot({ path: `test-artifacts/${what}-${theme}.png` });
+      await page.keyboard.press('Escape');
+    };
+    await page.keyboard.press('Control+k');
+    await expect(page.getByRole('combobox')).toBeFocused();
+    await check('palette');
+    await page.keyboard.press('?');
+    await expect(page.getByRole('dialog', { name: 'Keys' })).toBeVisible();
+    await check('keys');
+    await page.keyboard.press('i');
+    await expect(page.getByRole('button', { name: /^Add SMA/ })).toBeVisible();
+    await check('indicators');
+    if ((await page.getByTestId('data-facts').count()) > 0) {
+      await page.getByTestId('data-facts').click();
+      await check('faults');
+    }
+  });
+}
+
+for (const room of ['/markets', '/chart/binance/BTC-USDT/1m']) {
+  for (const width of [1440, 390]) {
+    test(`${name(room)} at ${width}: nothing shifts under ticks`, async ({ page }) => {
+      await page.setViewportSize({ width, height: 844 });
+      await page.goto(room);
+      await candlesDrawn(page);
+      await page.evaluate(() => document.fonts.ready);
+      await page.waitForTimeout(1500);
+      const shift = await page.evaluate(
+        () =>
+          new Promise<{ total: number; where: string[] }>((resolve) => {
+            let total = 0;
+            const where: string[] = [];
+            new PerformanceObserver((list) => {
+              for (const entry of list.getEntries() as (PerformanceEntry & {
+                value: number;
+                sources?: { node?: Element }[];
+              })[]) {
+                total += entry.value;
+                where.push(...(entry.sources ?? []).map((s) => s.node?.className ?? s.node?.nodeName ?? '?'));
+              }
+            }).observe({ type: 'layout-shift', buffered: false });
+            setTimeout(() => resolve({ total, where: where.slice(0, 5) }), 8000);
+          }),
+      );
+      expect(shift.total, shift.where.join(', ')).toBeLessThanOrEqual(0.01);
+    });
+  }
+}
+
+test('motion stops for those who asked for less', async ({ page }) => {
+  await page.emulateMedia({ reducedMotion: 'reduce' });
+  await page.goto('/markets');
+  await candlesDrawn(page);
+  for (let i = 0; i < 10; i += 1) {
+    expect(
+      await page.evaluate(
+        () =>
+          document
+            .getAnimations()
+            .filter((a) => a.playState === 'running' && (a.effect?.getComputedTiming().duration ?? 0) !== 0).length,
+      ),
+    ).toBe(0);
+    await page.waitForTimeout(100);
+  }
+});

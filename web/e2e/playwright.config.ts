@@ -1,0 +1,51 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from '@playwright/test';
+
+/**
+ * BASE_URL points the suite at any running Candlewick (the embedded run, a cluster's gateway). Without it the
+ * development mock is started on its own port, serving the built page.
+ */
+const port = 8791;
+const base = process.env.BASE_URL;
+const chromium =
+  process.env.CHROMIUM ??
+  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+
+export default defineConfig({
+  testDir: '.',
+  outputDir: '../test-artifacts/results',
+  timeout: 60_000,
+  expect: { timeout: 10_000 },
+  workers: 1,
+  retries: 0,
+  reporter: [['list'], ['json', { outputFile: '../test-artifacts/e2e.json' }]],
+  use: {
+    baseURL: base ?? `http://127.0.0.1:${port}`,
+    viewport: { width: 1440, height: 900 },
+    colorScheme: 'dark',
+    trace: 'retain-on-failure',
+    launchOptions: {
+      ...(chromium ? { executablePath: chromium } : {}),
+      args: [
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    },
+  },
+  ...(base
+    ? {}
+    : {
+        webServer: {
+          command: `node dev-server/server.mjs --port ${port}`,
+          cwd: fileURLToPath(new URL('..', import.meta.url)),
+          url: `http://127.0.0.1:${port}/api/v1/status`,
+          reuseExistingServer: false,
+        },
+      }),
+});
