@@ -20,7 +20,7 @@ def test_every_law_of_the_suite_has_a_fault() -> None:
 @pytest.mark.parametrize(("test", "fault"), CASES, ids=[f"{fault.__name__}-{test}" for test, fault in CASES])
 async def test_a_planted_fault_is_seen(test: str, fault: type[Fault], tmp_path: Path, monkeypatch) -> None:
     # A fault that shows as something that never comes is seen as soon as patience ends.
-    monkeypatch.setattr("candlewick.testing.conformance.log_harness.PATIENCE_S", 2.5)
+    monkeypatch.setattr("candlewick.testing.conformance.log_harness.PATIENCE_S", 4.0)
     harness = FaultyHarness(SqliteHarness(tmp_path), fault())
     try:
         with pytest.raises(AssertionError) as seen:

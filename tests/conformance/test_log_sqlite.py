@@ -15,12 +15,12 @@ class SqliteHarness(LogHarness):
     """One folder; a crash abandons the log, a power loss cuts its WAL."""
 
     steps = ("taken", "begun", "appending", "committing", "committed", "told")
-    member_timeout_s = 1.2
+    member_timeout_s = 2.2
     queue_bytes = 1 << 20
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.options = LogOptions(queue_bytes=self.queue_bytes, lease_s=0.6, poll_within_s=0.6)
+        self.options = LogOptions(queue_bytes=self.queue_bytes, lease_s=1.8, poll_within_s=1.0)
 
     async def open(self, *, crash_at: str | None = None) -> EventLog:
         armed = False
