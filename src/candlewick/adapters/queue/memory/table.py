@@ -17,7 +17,9 @@ _STEPS = (
     CREATE TABLE command (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, queue TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL,
         body BLOB NOT NULL, headers BLOB NOT NULL, deliveries INTEGER NOT NULL DEFAULT 0,
-        state TEXT NOT NULL DEFAULT 'ready', reason TEXT, owner TEXT, until_ns INTEGER NOT NULL DEFAULT 0
+        state TEXT NOT NULL DEFAULT 'ready', reason TEXT,
+        owner TEXT NOT NULL DEFAULT '00000000000000000000000000000000',
+        until_ns INTEGER NOT NULL DEFAULT 4611686018427387904
     );
     CREATE INDEX command_state ON command (queue, state, seq);
     CREATE TABLE reserve (id INTEGER PRIMARY KEY, room BLOB NOT NULL);
@@ -25,7 +27,9 @@ _STEPS = (
 )
 prepare = preparing("command queue", _STEPS)
 
-# Taking a command makes its row and index entry larger, which a full file could not hold: it would never empty again.
+# A row is as large before as after it was taken (owner and time are there from the start), and this much room is kept
+# for its index entry: a full file that could not be worked off would stay full for ever.
+_NOBODY = "0" * 32
 _RESERVE_BYTES = 64 << 10
 _COLUMNS = "id, name, body, headers, deliveries"
 
@@ -132,12 +136,12 @@ def _release(connection: sqlite3.Connection, seqs: Iterable[int], max_deliveries
     for seq in seqs:
         # until_ns of a dead letter is its place in the order of dying.
         connection.execute(
-            "UPDATE command SET owner = NULL, "
+            "UPDATE command SET owner = :nobody, "
             "  state = CASE WHEN deliveries >= :most THEN 'dead' ELSE 'ready' END, "
             "  reason = CASE WHEN deliveries >= :most THEN :reason END, "
             "  until_ns = (SELECT 1 + coalesce(max(until_ns), 0) FROM command WHERE state = 'dead') "
             "WHERE seq = :seq",
-            {"most": max_deliveries, "reason": reason, "seq": seq},
+            {"most": max_deliveries, "reason": reason, "seq": seq, "nobody": _NOBODY},
         )
 
 
