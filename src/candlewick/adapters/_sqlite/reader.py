@@ -13,6 +13,7 @@ from candlewick.ports.log import LogCorrupt
 # Below this distance to the end a scan by row id, skipping other topics' rows, beats one seek per partition.
 _NEAR = 4096
 _WIDEST = 1 << 20
+_WALK = 1024
 _COLUMNS = "id, log, ts_append, key, crc, header, value"
 _OVERHEAD = 48
 
@@ -234,25 +235,39 @@ class Cursor:
 def next_readable(connection: sqlite3.Connection, after: int) -> int:
     """The first row id that can be loaded behind the first damaged one behind ``after``; else the end of the ids.
 
-    Ids are tried one by one, then in widening steps (a damaged inner page hides thousands).
+    The damage is walked id by id; where it is long (an inner page hides thousands of rows, or an epoch ends in it) by
+    doubled steps, and back by halves to its border. ``after + 1`` when there is no damage to be met.
     """
-    try:
-        last = int(connection.execute("SELECT next_id FROM head").fetchone()[0])
-    except sqlite3.Error as error:
-        raise translated(error, "looking for its end") from error
-    candidate, step, tried, met = after + 1, 1, 0, False
-    while candidate < last:
+
+    def seek(at: int) -> int | None:
         try:
-            row = connection.execute(f"SELECT {_COLUMNS} FROM record WHERE id = ?", (candidate,)).fetchone()
+            row = connection.execute(
+                f"SELECT {_COLUMNS} FROM record NOT INDEXED WHERE id >= ? ORDER BY id LIMIT 1", (at,)
+            ).fetchone()
         except sqlite3.Error:
-            row, met = None, True
-        if met and row is not None:
-            return candidate
-        candidate += step
-        tried += 1
-        if tried % 1024 == 0:
-            step *= 2
-    return last
+            return None
+        return int(row[0]) if row is not None else last
+
+    last = head_of(connection) + 1
+    at = after + 1
+    while (found := seek(at)) is not None:
+        if found >= last:
+            return after + 1
+        at = found + 1
+    for candidate in range(at + 1, min(at + _WALK, last)):
+        if (found := seek(candidate)) is not None:
+            return found
+    bad, step = at, _WALK
+    while (good := min(bad + step, last)) < last and seek(good) is None:
+        bad, step = good, step * 2
+    while good - bad > 1:
+        middle = (bad + good) // 2
+        if seek(middle) is None:
+            bad = middle
+        else:
+            good = middle
+    found = seek(good)
+    return found if found is not None else last
 
 
 def end_of(connection: sqlite3.Connection, logs: Sequence[int]) -> dict[int, int]:

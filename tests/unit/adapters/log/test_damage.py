@@ -80,6 +80,33 @@ async def test_a_page_of_noise_costs_only_its_rows(tmp_path: Path) -> None:
     await log.close()
 
 
+async def test_damage_at_the_end_of_an_epoch_costs_nothing_of_the_next(tmp_path: Path) -> None:
+    """The next epoch's ids begin 2**36 further on."""
+    await _filled(tmp_path, 300)
+    log = SqliteEventLog(tmp_path, SystemClock(), topics=TOPICS)
+    await log.open()
+    await log.abandon()
+    log = SqliteEventLog(tmp_path, SystemClock(), topics=TOPICS)
+    await log.open()
+    producer = await log.producer("p")
+    await producer.send([new("a:b", b"#%06d#" % i + b"w" * 300, SINGLE) for i in range(COUNT, 2 * COUNT)])
+    await log.close()
+    path = tmp_path / "log.db"
+    content = bytearray(path.read_bytes())
+    page = content.rindex(b"#%06d#" % (COUNT - 30)) // 4096
+    lost = {i for i in range(2 * COUNT) if b"#%06d#" % i in content[page * 4096 : page * 4096 + 4096]}
+    content[page * 4096 : page * 4096 + 4096] = b"\xee" * 4096
+    path.write_bytes(content)
+    log = SqliteEventLog(tmp_path, SystemClock(), topics=TOPICS)
+    await log.open()
+    records, faults = await _salvaged(log)
+    values = [int((record.value or b"")[1:7]) for record in records]
+    assert faults
+    assert lost
+    assert values == [i for i in range(2 * COUNT) if i not in lost]
+    await log.close()
+
+
 def test_a_damaged_index_is_read_past(tmp_path: Path) -> None:
     """Far behind the end rows are found by the index of partitions; without it by a scan."""
     log = LogFile(tmp_path, SystemClock(), topics=TOPICS)
