@@ -1,8 +1,8 @@
 """Columns of decimals to integers at one scale, exactly, or refused row by row.
 
-Text keeps its digits. A float64 stands for the shortest decimal that gives it back; a float that lies within four
-steps of a decimal of at most 12 digits behind the point stands for that decimal (what 0.1 + 0.2 leaves behind), and
-is counted as such.
+Text keeps its digits. A float64 stands for the shortest decimal of at most 12 digits behind the point that gives it
+back; where there is none, it stands for one within four steps of it (what 0.1 + 0.2 leaves behind), and is counted as
+such.
 """
 
 import re
@@ -135,6 +135,19 @@ def _array(values: list[int]) -> NDArray[Any]:
         return out
 
 
+def _scales(values: NDArray[np.float64], tolerance: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Digits behind the point that bring each value within its tolerance, -1 where 12 are not enough or the integer
+    passes 2**53 (below it both integer and power are exact, so the division rounds once)."""
+    need = np.full(len(values), -1)
+    for scale in range(MAX_SCALE + 1):
+        if (need >= 0).all():
+            break
+        power = 10.0**scale
+        scaled = np.rint(values * power)
+        need[(np.abs(scaled) < _EXACT) & (np.abs(scaled / power - values) <= tolerance) & (need < 0)] = scale
+    return need
+
+
 def _numeric(values: NDArray[Any], round_to: int | None) -> Numbers:
     refused = np.zeros(len(values), object)
     if values.dtype != np.float64:
@@ -142,37 +155,36 @@ def _numeric(values: NDArray[Any], round_to: int | None) -> Numbers:
     good = np.isfinite(values)
     refused[~good] = "BAD_NUMBER"
     kept = np.where(good, values, 0.0)
-    tolerance = _NOISE_STEPS * np.spacing(np.abs(kept))
-    need = np.full(len(kept), -1)
-    for scale in range(MAX_SCALE + 1):
-        power = 10.0**scale
-        scaled = np.rint(kept * power)
-        # below 2**53 both the integer and the power are exact, so the division rounds once
-        fits = (np.abs(scaled) < _EXACT) & (np.abs(scaled / power - kept) <= tolerance) & (need < 0)
-        need[fits] = scale
-        if (need >= 0).all():
-            break
+    need = _scales(kept, np.zeros(len(kept)))
     rounded = 0
-    large = np.flatnonzero(need < 0)
     slow: dict[int, tuple[int, int]] = {}
-    for place in large.tolist():
+    long: list[int] = []
+    for place in np.flatnonzero(need < 0).tolist():
         mantissa, behind = _parts(Decimal(repr(float(kept[place]))))
-        if behind > MAX_SCALE and round_to is not None:
-            mantissa, behind = _parts(round(Decimal(mantissa).scaleb(-behind), round_to))
-            rounded += 1
-        if behind > MAX_SCALE:
-            refused[place] = "TOO_PRECISE"
-        else:
+        if behind <= MAX_SCALE:
             slow[place] = (mantissa, behind)
+        else:
+            long.append(place)
+    if long:
+        need[long] = _scales(kept[long], _NOISE_STEPS * np.spacing(np.abs(kept[long])))
+    for place in [place for place in long if need[place] < 0]:
+        if round_to is None:
+            refused[place] = "TOO_PRECISE"
+            continue
+        slow[place] = _parts(round(Decimal(repr(float(kept[place]))), round_to))
+        rounded += 1
     scale = max([int(need.max(initial=0)), *(behind for _, behind in slow.values())])
-    power = 10.0**scale
-    scaled = np.rint(kept * power)
-    exact = (need >= 0) & (np.abs(scaled) < _EXACT)
-    noisy = int((exact & (scaled / power != kept)).sum())
-    mantissas: NDArray[Any] = np.where(exact, scaled, 0.0).astype(np.int64)
-    for place in np.flatnonzero((need >= 0) & ~exact).tolist():
-        at = int(need[place])
-        slow[place] = (int(np.rint(kept[place] * 10.0**at)), at)
+    mantissas: NDArray[Any] = np.zeros(len(kept), np.int64)
+    noisy = 0
+    for at in np.unique(need[need >= 0]).tolist():
+        mine = np.flatnonzero(need == at)
+        # the integer at the number's own scale, then raised: at the column's scale the float's error could show
+        own = np.rint(kept[mine] * 10.0**at)
+        noisy += int((own / 10.0**at != kept[mine]).sum())
+        raised = _raised(own.astype(np.int64), scale - at)
+        if raised.dtype == object and mantissas.dtype != object:
+            mantissas = mantissas.astype(object)
+        mantissas[mine] = raised
     if slow:
         mantissas = mantissas.astype(object)
         for place, (mantissa, behind) in slow.items():
