@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from candlewick.adapters.candles.sqlite.rows import Table, as_they_are, picked
+from candlewick.adapters.candles.sqlite.rows import Table, as_they_are, joined, picked
 from candlewick.quant.candles.merge import rank
 
 
@@ -16,3 +16,33 @@ def best(table: Table) -> Table:
     is_last = np.ones(len(order), np.bool_)
     is_last[:-1] = ordered[1:] != ordered[:-1]
     return picked(table, order[is_last])
+
+
+def overlaid(rows: Table, count: int, recent: Table) -> Table:
+    """``best`` of the first ``count`` rows and of ``recent``, which are few; both sorted by open time.
+
+    ``rows`` has room for ``recent`` behind its first ``count`` rows and is written to: where the recent ones replace a
+    few or lie behind the others, as they nearly always do, a year is not sorted and copied for them.
+    """
+    times = rows["open_time"][:count]
+    if not len(recent["open_time"]):
+        return best(picked(rows, slice(0, count)))
+    if not (times[1:] > times[:-1]).all():
+        return best(joined([picked(rows, slice(0, count)), recent]))
+    place = np.searchsorted(times, recent["open_time"])
+    is_there = np.zeros(len(place), np.bool_)
+    inside = place < count
+    is_there[inside] = times[place[inside]] == recent["open_time"][inside]
+    if is_there.any():
+        replaced = np.unique(place[is_there])
+        chosen = best(joined([picked(rows, replaced), picked(recent, is_there)]))
+        for name, column in rows.items():
+            column[replaced] = chosen[name]
+    fresh = best(picked(recent, ~is_there))
+    added = len(fresh["open_time"])
+    if added and count and fresh["open_time"][0] < times[-1]:
+        between = np.searchsorted(times, fresh["open_time"])
+        return {name: np.insert(column[:count], between, fresh[name]) for name, column in rows.items()}
+    for name, column in rows.items():
+        column[count : count + added] = fresh[name]
+    return picked(rows, slice(0, count + added))

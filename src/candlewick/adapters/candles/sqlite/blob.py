@@ -45,12 +45,13 @@ def encoded(table: Table) -> bytes:
     return b"".join((_HEADER.pack(_MAGIC, n, *kinds, *units, *bases), *parts))
 
 
-def decoded(blobs: list[bytes]) -> Table:
-    """The rows of several values, one behind the other. Raises NotABlob, whose ``index`` says which value it is."""
+def decoded(blobs: list[bytes], spare: int = 0) -> Table:
+    """The rows of several values, one behind the other, and room for ``spare`` more, whose content is undefined.
+    Raises NotABlob, whose ``index`` says which value it is."""
     if not blobs:
-        return empty(0)
+        return empty(spare)
     heads = [_head(blob, index) for index, blob in enumerate(blobs)]
-    total = sum(head.records for head in heads)
+    total = spare + sum(head.records for head in heads)
     ends = [_HEADER.size] * len(heads)
     table: Table = {}
     counts = [head.records for head in heads]

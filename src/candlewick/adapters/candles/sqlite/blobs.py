@@ -39,16 +39,16 @@ class Merged(NamedTuple):
     absorbed: int
 
 
-def load(name: Name, stored: list[tuple[int, int, int, bytes]]) -> Table:
-    """The rows of blobs given as (start, records, crc, data). Raises CandlesCorrupt."""
+def load(name: Name, stored: list[tuple[int, int, int, bytes]], spare: int = 0) -> Table:
+    """The rows of blobs given as (start, records, crc, data), and room for ``spare`` more. Raises CandlesCorrupt."""
     for start, _, crc, data in stored:
         if zlib.crc32(data) != crc:
             raise _corrupt(name, start, "the checksum is wrong")
     try:
-        table = decoded([row[3] for row in stored])
+        table = decoded([row[3] for row in stored], spare)
     except NotABlob as error:
         raise _corrupt(name, stored[error.index][0], str(error)) from error
-    expected, found = sum(row[1] for row in stored), len(table["open_time"])
+    expected, found = sum(row[1] for row in stored), len(table["open_time"]) - spare
     if found != expected:
         raise _corrupt(name, stored[0][0], f"{expected} rows expected, was {found!r}")
     return table

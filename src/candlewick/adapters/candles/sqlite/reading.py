@@ -8,7 +8,7 @@ import sqlite3
 
 import numpy as np
 
-from candlewick.adapters.candles.sqlite.best import best
+from candlewick.adapters.candles.sqlite.best import best, overlaid
 from candlewick.adapters.candles.sqlite.blobs import Name, load
 from candlewick.adapters.candles.sqlite.rows import (
     RECORD,
@@ -45,17 +45,16 @@ class _Series:
             "SELECT record FROM tail WHERE series = ? AND open_time >= ? AND open_time < ? ORDER BY open_time",
             (self.id, start_ns, end_ns),
         ).fetchall()
-        rows = load(self.name, stored)
-        times = rows["open_time"]
-        if len(times) and (times[0] < start_ns or times[-1] >= end_ns):
-            first, last = np.searchsorted(times, [start_ns, end_ns])
-            rows = picked(rows, slice(first, last))
-        if tail:
-            recent = from_records(np.frombuffer(b"".join(row[0] for row in tail), RECORD))
-            rows = joined([rows, recent]) if len(rows["open_time"]) else recent
+        recent = from_records(np.frombuffer(b"".join(row[0] for row in tail), RECORD))
+        rows = load(self.name, stored, spare=len(tail))
+        count = len(rows["open_time"]) - len(tail)
+        times = rows["open_time"][:count]
+        if count and (times[0] < start_ns or times[-1] >= end_ns):
+            first, last = np.searchsorted(times, [start_ns, end_ns]).tolist()
+            rows, count = picked(rows, slice(first, None)), last - first
         if as_of_ns is not None:
-            rows = picked(rows, rows["known_at"] <= as_of_ns)
-        return best(rows)
+            return best(joined([_known(picked(rows, slice(0, count)), as_of_ns), _known(recent, as_of_ns)]))
+        return overlaid(rows, count, recent)
 
     def end_of(self, n: int, start_ns: int, end_ns: int) -> int:
         """An instant before which at least ``n`` open times lie in the window, if it holds as many."""
@@ -152,6 +151,10 @@ def series(connection: sqlite3.Connection) -> list[SeriesInfo]:
             rows, held = int(records) + tail_rows, int(size) + tail_rows * RECORD.itemsize
             out.append(SeriesInfo(exchange, symbol, timeframe_s, min(times), max(times), rows, held))
     return out
+
+
+def _known(rows: Table, as_of_ns: int) -> Table:
+    return picked(rows, rows["known_at"] <= as_of_ns)
 
 
 def _found(connection: sqlite3.Connection, name: Name) -> _Series | None:
