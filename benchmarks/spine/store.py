@@ -60,7 +60,9 @@ async def _measured(folder: Path) -> list[Figure]:
     await store.open()
     year = _candles(_YEAR)
     bulk = [await _timed(store.append("binance", "BTC-USDT", year))]
+    begin = time.process_time()
     reads = [await _timed(store.range("binance", "BTC-USDT", 60, 0, _EVER)) for _ in range(_RUNS)]
+    cpu = (time.process_time() - begin) / _RUNS
     last = [await _timed(store.last("binance", "BTC-USDT", 60, 1000)) for _ in range(100)]
     live, late, fold_late, fold_day, reads_late = [], [], [], [], []
     at = _YEAR
@@ -78,6 +80,7 @@ async def _measured(folder: Path) -> list[Figure]:
     rows = _rows_peer(folder / "rows.db", year)
     figures = [
         Figure("year of 1 m bars to arrays", median(tuple(reads)) * 1e3, "ms", "lower", tuple(reads)),
+        Figure("year of 1 m bars to arrays, CPU", cpu * 1e3, "ms", "lower"),
         Figure("year read with a late row in the tail", median(tuple(reads_late)) * 1e3, "ms", "lower"),
         Figure("year of 1 m bars kept at once", _YEAR / bulk[0], "rows/s"),
         Figure("append of 48 bars, p50", median(tuple(live)) * 1e3, "ms", "lower"),
