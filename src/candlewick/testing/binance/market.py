@@ -25,7 +25,7 @@ class FakeSymbol:
         self.status = "TRADING"
         self.trades: list[dict[str, Any]] = []
         self.next_trade = 1
-        self.update = 100
+        self.update = 0
         self.diffs = 0
         self.bids: dict[str, str] = {}
         self.asks: dict[str, str] = {}

@@ -274,6 +274,22 @@ def test_book_follows_the_documented_rules(parser: BinanceParser, sink: KeepingS
     assert list(zip(book.ask_price.tolist(), book.ask_size.tolist(), strict=True)) == [(10200, 400000)]
 
 
+def test_orders_from_before_a_coarser_tick_stay_in_the_book(parser: BinanceParser, sink: KeepingSink) -> None:
+    """A finer size is rounded, a finer price makes the book finer; trades keep their scale."""
+    parser.parse(T0 * NS, depth(10, 10, [], []), sink)
+    parser.snapshot("BTC-USDT", snapshot(10), T0 * NS, sink)
+    parser.parse((T0 + 200) * NS, depth(11, 11, [["98.5", "25.426189"], ["97", "0.00000001"]], [], T0 + 200), sink)
+    assert sink.of(BookUpdated)[-1].bid_size.tolist() == [100000, 2542619, 200000, 1]
+    parser.parse((T0 + 400) * NS, depth(12, 12, [["98.505", "1"]], [], T0 + 400), sink)
+    book = sink.of(BookUpdated)[-1]
+    assert book.price_scale == 8
+    assert book.bid_price.tolist()[:3] == [99_00000000, 98_50500000, 98_50000000]
+    parser.parse((T0 + 500) * NS, trade(1, T0 + 500), sink)
+    parser.finish((T0 + 500) * NS, sink)
+    assert sink.of(TradeBatch)[0].columns_v1.price_scale == 2
+    assert not sink.complaints
+
+
 def test_an_old_snapshot_is_refused(parser: BinanceParser, sink: KeepingSink) -> None:
     parser.parse(T0 * NS, depth(20, 21, [], []), sink)
     assert not parser.snapshot("BTC-USDT", snapshot(10), T0 * NS, sink)

@@ -79,6 +79,11 @@ class BookSide:
             del self._sizes[key]
         del self._keys[self.depth :]
 
+    def rescale(self, price_factor: int, size_factor: int) -> None:
+        """Every mantissa times a power of ten: the same levels at finer scales."""
+        self._keys = [key * price_factor for key in self._keys]
+        self._sizes = {key * price_factor: size * size_factor for key, size in self._sizes.items()}
+
     def best(self) -> int | None:
         """Best price, or None for an empty side."""
         return self._sign * self._keys[0] if self._keys else None

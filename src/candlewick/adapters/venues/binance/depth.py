@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from candlewick.adapters.venues._books.book import Book
+from candlewick.adapters.venues.binance.instruments import WIRE_SCALE
 from candlewick.adapters.venues.binance.numbers import EXACT_BELOW, WIRE, divisor_for
 from candlewick.adapters.venues.binance.wire import DepthSnapshot, DepthUpdate
 from candlewick.contracts.base import Origin
@@ -26,6 +27,7 @@ class DepthBook:
         self.levels = levels
         self.every_ns = every_ns
         self.origin = origin
+        self.scales = (WIRE_SCALE, WIRE_SCALE)
         self._synced = False
         self.wants_snapshot = False
         self.resyncs = 0
@@ -80,10 +82,18 @@ class DepthBook:
         self.wants_snapshot = False
         self._changed = True
         while pending:
-            broken = self._apply(pending.popleft(), mantissas)
+            broken = self._apply(pending[0], mantissas)
+            pending.popleft()  # only now: what raises is applied again at finer scales
             if broken:
                 return broken
         return None
+
+    def rescale(self, price_scale: int, size_scale: int) -> None:
+        """Go on at finer scales."""
+        factors = int(10 ** (price_scale - self.scales[0])), int(10 ** (size_scale - self.scales[1]))
+        self._book.bids.rescale(*factors)
+        self._book.asks.rescale(*factors)
+        self.scales = (price_scale, size_scale)
 
     def desync(self, ts_recv: int, sink: Sink) -> None:
         """The book is no longer to be trusted: say so once, and start over."""
@@ -121,5 +131,3 @@ class DepthBook:
             ),
             ts_recv,
         )
-
-    scales: tuple[int, int] = (8, 8)

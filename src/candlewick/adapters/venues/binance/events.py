@@ -1,6 +1,6 @@
 """What each of Binance's events means for the symbols that are followed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -25,7 +25,6 @@ _fast_trade = msgspec.json.Decoder(wire.FastTrade, strict=False).decode
 _ticker = msgspec.json.Decoder(wire.BookTicker, strict=False).decode
 _depth = msgspec.json.Decoder(wire.DepthUpdate, strict=False).decode
 _snapshot = msgspec.json.Decoder(wire.DepthSnapshot, strict=False).decode
-_level_texts = msgspec.json.Decoder(wire.LevelTexts).decode
 _timed = msgspec.json.Decoder(wire.Timed).decode
 
 
@@ -94,7 +93,7 @@ class Events:
         try:
             price, size = parse_mantissa(d.p, state.price_scale), parse_mantissa(d.q, state.size_scale)
         except BadDecimal:
-            if not self._widen(state, [(d.p, d.q)], ts_recv, sink):
+            if not self._widen(state, d.p, d.q, ts_recv, sink):
                 raise
             price, size = parse_mantissa(d.p, state.price_scale), parse_mantissa(d.q, state.size_scale)
         if price <= 0:
@@ -124,34 +123,30 @@ class Events:
             state.trades.add(trade_id, price, size, d.T * NS_PER_MS, ts_recv, _SELL if d.m else _BUY, sink)
             self._dirty.add(state)
 
-    def _widen(self, state: SymbolState, levels: Iterable[tuple[str, str]], ts_recv: int, sink: Sink) -> bool:
+    def _widen(self, state: SymbolState, price: str, size: str, ts_recv: int, sink: Sink) -> bool:
         """Take finer scales if these numbers need them; False when that is not what is wrong with them."""
-        widened = False
-        for price, size in levels:
-            widened |= state.widen_for(price, size, ts_recv, sink)
-        if widened:
-            self._table = None
-            sink.nonsense(
-                "SCALE_WIDENED",
-                f"{state.instrument.symbol}: more digits than the tick says, scales are now "
-                f"{state.price_scale} and {state.size_scale}, was {state.instrument.price_tick!r}",
-                b"",
-            )
-        return widened
+        if not state.widen_for(price, size, ts_recv, sink):
+            return False
+        self._table = None
+        sink.nonsense(
+            "SCALE_WIDENED",
+            f"{state.instrument.symbol}: more digits than the tick says, scales are now "
+            f"{state.price_scale} and {state.size_scale}, was {(price, size)!r}",
+            b"",
+        )
+        return True
 
     def _on_ticker(self, state: SymbolState, data: "msgspec.Raw | bytes", ts_recv: int, sink: Sink, raw: bytes) -> None:
         d = _ticker(data)
         if not self._is_for(state, d.s, sink, raw):
             return
         try:
-            bid, bid_size = state.level(d.b, d.B)
-            ask, ask_size = state.level(d.a, d.A)
+            bid, ask = state.level(d.b, d.B), state.level(d.a, d.A)
         except BadDecimal:
-            texts = _level_texts(data)
-            if not self._widen(state, texts.pairs(), ts_recv, sink):
+            if not state.finer_book():
                 raise
-            return  # conflated: the next quote comes at the new scale
-        state.quote.set(state.price_scale, state.size_scale, bid, bid_size, ask, ask_size)
+            bid, ask = state.level(d.b, d.B), state.level(d.a, d.A)
+        state.quote.set(*state.book.scales, *bid, *ask)
         state.quote.flush(ts_recv, sink)
 
     def _on_depth(self, state: SymbolState, data: "msgspec.Raw | bytes", ts_recv: int, sink: Sink, raw: bytes) -> None:
@@ -160,12 +155,15 @@ class Events:
             return
         book = state.book
         try:
-            broken = book.update(d, state.level)
-        except BadDecimal as error:
+            try:
+                broken = book.update(d, state.level)
+            except BadDecimal:
+                if not state.finer_book():
+                    raise
+                broken = book.update(d, state.level)
+        except BadDecimal:
             book.desync(ts_recv, sink)
-            if not self._widen(state, _level_texts(data).pairs(), ts_recv, sink):
-                sink.nonsense("BAD_DECIMAL", str(error), raw)
-            return
+            raise
         if broken:
             self._broken(state, broken, ts_recv, sink, raw)
             book.update(d, state.level)
@@ -186,7 +184,7 @@ class Events:
         try:
             unusable = state.book.snapshot(d, state.level)
         except BadDecimal:
-            if not self._widen(state, _level_texts(data).pairs(), ts_recv, sink):
+            if not state.finer_book():
                 raise
             unusable = state.book.snapshot(d, state.level)
         if unusable and state.book.is_synced():

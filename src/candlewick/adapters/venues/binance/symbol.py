@@ -3,6 +3,7 @@
 from candlewick.adapters.venues._books.quote import QuoteConflator
 from candlewick.adapters.venues._trades.gather import GathererState, TradeGatherer
 from candlewick.adapters.venues.binance.depth import DepthBook
+from candlewick.adapters.venues.binance.instruments import WIRE_SCALE
 from candlewick.adapters.venues.binance.numbers import divisor_for, from_float
 from candlewick.contracts.base import Origin
 from candlewick.contracts.market import Instrument
@@ -42,6 +43,7 @@ class SymbolState:
         self.quote = QuoteConflator(exchange, symbol, every_ns=quote_ns, origin=origin)
         self.book = DepthBook(exchange, symbol, levels=book_levels, every_ns=book_ns, origin=origin)
         self._set_scales(instrument.price_scale, instrument.size_scale)
+        self.book.scales = (instrument.price_scale, instrument.size_scale)
         self._last_recv = 0
         self._usual_ns = 0.0
 
@@ -50,7 +52,6 @@ class SymbolState:
         self.size_scale = size_scale
         self.price_divisor = divisor_for(price_scale)
         self.size_divisor = divisor_for(size_scale)
-        self.book.scales = (price_scale, size_scale)
 
     def heard(self, ts_recv: int, frames: int = 1) -> None:
         """Frames of this symbol came, the last now; keeps a running mean of the pauses between them."""
@@ -71,33 +72,41 @@ class SymbolState:
         """Go on with trades where another parser stood; book and quote start over."""
         self.trades.restore(saved)
         self._set_scales(saved.price_scale, saved.size_scale)
+        self.book.scales = (saved.price_scale, saved.size_scale)
 
     def fast(self, price: float, size: float) -> tuple[int, int]:
-        """Exact mantissas of a price and a size read as floats; -1 where the digits must be parsed."""
+        """Exact mantissas of a trade's price and size read as floats; -1 where the digits must be parsed."""
         if not (self.price_divisor and self.size_divisor):
             return -1, -1
         return from_float(price, self.price_divisor), from_float(size, self.size_divisor)
 
     def level(self, price: float, size: float) -> tuple[int, int]:
-        """Mantissas of a book level. Raises BadDecimal for what no level can be.
+        """Mantissas of a level at the book's scales. Raises BadDecimal for what no level can be, and for a price finer
+        than the book's scale (``finer_book`` helps then).
 
-        A size too large to be exact at the wire's 8 digits is rounded at the symbol's own scale (books are conflated
-        views; trades never take this way).
+        Sizes are rounded where they do not fit: orders from before a coarser step stay in books for years (BTC-USDT
+        holds three sizes of six digits at a step of five), and nothing is summed from a book.
         """
-        p, q = self.fast(price, size)
-        if p > 0 and q >= 0:
-            return p, q
-        if not (0.0 < price < INFINITY and 0.0 <= size < INFINITY):
-            raise BadDecimal(f"a level needs a positive price and no negative size, was {(price, size)!r}")
-        return self._rounded(price, self.price_scale), self._rounded(size, self.size_scale)
+        price_scale, size_scale = self.book.scales
+        p = (
+            from_float(price, divisor_for(price_scale))
+            if price_scale <= WIRE_SCALE
+            else round(price * 10.0**price_scale)
+        )
+        if p <= 0 or not 0.0 <= size < INFINITY:
+            raise BadDecimal(f"a level needs a price on the book's scale and no negative size, was {(price, size)!r}")
+        q = round(size * 10.0**size_scale)
+        if q > INT64_MAX:
+            raise BadDecimal(f"the size does not fit 64 bits at scale {size_scale}, was {size!r}")
+        return p, max(q, 1) if size else 0
 
-    @staticmethod
-    def _rounded(value: float, scale: int) -> int:
-        scaled = value * 10.0**scale
-        mantissa = round(scaled)
-        if mantissa > INT64_MAX or abs(scaled - mantissa) > max(mantissa * 2.0**-50, 1e-6):
-            raise BadDecimal(f"expected at most {scale} digits behind the point, was {value!r}")
-        return mantissa
+    def finer_book(self) -> bool:
+        """Let the book hold every digit of a price that the venue can send; False when it already does."""
+        price_scale, size_scale = self.book.scales
+        if price_scale >= WIRE_SCALE:
+            return False
+        self.book.rescale(WIRE_SCALE, size_scale)
+        return True
 
     def widen_for(self, price: str, size: str, ts_recv: int, sink: Sink) -> bool:
         """Take finer scales when the venue sends more digits than its tick said. False when that is not the trouble."""
@@ -110,6 +119,6 @@ class SymbolState:
         except BadDecimal:
             return False
         self.trades.widen(*needed, ts_recv, sink)
-        self.book.desync(ts_recv, sink)
         self._set_scales(*needed)
+        self.book.rescale(max(needed[0], self.book.scales[0]), max(needed[1], self.book.scales[1]))
         return True

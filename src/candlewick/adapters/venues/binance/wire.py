@@ -88,27 +88,6 @@ class DepthSnapshot(msgspec.Struct, gc=False):
     asks: list[Level]
 
 
-class LevelTexts(msgspec.Struct, gc=False):
-    """The digits of a book ticker's, a diff's or a snapshot's levels, as sent."""
-
-    b: str | list[tuple[str, str]] = ""
-    B: str = ""
-    a: str | list[tuple[str, str]] = ""
-    A: str = ""
-    bids: list[tuple[str, str]] = []
-    asks: list[tuple[str, str]] = []
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """Every price with its size."""
-        out = [*self.bids, *self.asks]
-        for price, size in ((self.b, self.B), (self.a, self.A)):
-            if isinstance(price, list):
-                out.extend(price)
-            elif price:
-                out.append((price, size))
-        return out
-
-
 class KlineBody(msgspec.Struct, gc=False):
     t: Id
     T: Millis
