@@ -23,7 +23,9 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "A
 T0_MS = 1_700_000_000_000
 
 
-def trade_frames(count: int, *, per_second: int, symbols: Sequence[str] = SYMBOLS, first: int = 0) -> list[tuple[int, bytes]]:
+def trade_frames(
+    count: int, *, per_second: int, symbols: Sequence[str] = SYMBOLS, first: int = 0
+) -> list[tuple[int, bytes]]:
     """Binance trade frames of the symbols in turn, ``per_second`` in all, ids dense from ``first`` on."""
     frames = []
     for i in range(first, first + count):
@@ -71,7 +73,9 @@ def rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-async def drain(frames: Frames, *, block: int, services: Sequence[str] = ("stream", "collector")) -> tuple[float, float, dict[str, int], float]:
+async def drain(
+    frames: Frames, *, block: int, services: Sequence[str] = ("stream", "collector")
+) -> tuple[float, float, dict[str, int], float]:
     """Wall and CPU seconds from the first frame to the last committed candle, counters, and loop lag p99 in ms."""
     logging.configure("error")
     with tempfile.TemporaryDirectory() as folder:
@@ -110,4 +114,3 @@ def run(work):  # type: ignore[no-untyped-def]
     kernels.warm()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
-

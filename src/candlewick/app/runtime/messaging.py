@@ -13,7 +13,7 @@ from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Retryable
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.database import Database, Transaction, Value
-from candlewick.ports.log import Consumer, EventLog, NewRecord, Position, Producer, Record
+from candlewick.ports.log import Consumer, EventLog, LogCorrupt, NewRecord, Position, Producer, Record
 from candlewick.ports.runtime import Event, Follower, TransactionalHandler
 
 _INBOX_TABLES = (
@@ -127,7 +127,7 @@ class LogMessaging:
         self._consumers.append(consumer)
         waiting = dict(await consumer.end_positions())
         while waiting:
-            records = await consumer.poll(timeout_s=0.05)
+            records = await self._poll(consumer, 0.05)
             self._hand_over(records, follower)
             for record in records:
                 end = waiting.get((record.topic, record.partition))
@@ -139,8 +139,17 @@ class LogMessaging:
 
     async def _follow(self, consumer: Consumer, follower: Follower) -> None:
         while True:
-            self._hand_over(await consumer.poll(timeout_s=1.0), follower)
+            self._hand_over(await self._poll(consumer), follower)
             await asyncio.sleep(0)
+
+    async def _poll(self, consumer: Consumer, timeout_s: float = 1.0) -> list[Record]:
+        """What comes next. A damaged place in the log is told and counted once; reading goes on behind it."""
+        try:
+            return await consumer.poll(timeout_s=timeout_s)
+        except LogCorrupt as error:
+            self._logger.error("part of the log is damaged", code=error.code, detail=error.detail)
+            self._metrics.count("events_dead_total", 1, self._service, "log", error.code)
+            return []
 
     def _hand_over(self, records: Sequence[Record], follower: Follower) -> None:
         events = [event for event in map(self._event, records) if event is not None]
@@ -181,7 +190,7 @@ class LogMessaging:
 
     async def _handle(self, consumer: Consumer, handler: TransactionalHandler) -> None:
         while True:
-            records = await consumer.poll(timeout_s=1.0)
+            records = await self._poll(consumer)
             if records:
                 await self._process(records, handler)
                 newest = {(r.topic, r.partition): r.position for r in records}

@@ -65,7 +65,7 @@ class Playback:
                 last_recv = block.frames[-1][0]
                 self._parser.parse_many(block.frames, self._sink)
                 self._parser.flush(last_recv, self._sink)
-                self._on_step("decoded")
+                self._on_step("frames decoded")
                 self.stats.frames += len(block.frames)
                 await self._writer.drained()
             await self._save(file, line, done=False)
