@@ -22,6 +22,7 @@ LOGS = ROOT / ".dev/log"
 REPORTS = ROOT / ".dev/reports"
 PY = sys.executable
 NO_TESTS = 5  # pytest's exit status when it selected none
+SLOWEST = ("--durations=12", "--durations-min=2")
 SLOW = "e2e or kill or wheel or slow or serial"
 
 
@@ -50,7 +51,7 @@ def pytest_step(name: str, *paths: str, mark: str, workers: int, extra: tuple[st
     """Tests of some folders under a marker expression; folders that are not there yet are left out."""
     here = [path for path in paths if (ROOT / path).exists()]
     report = REPORTS / f"{re.sub('[^a-z0-9]+', '-', name)}.xml"
-    command = [PY, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", *extra]
+    command = [PY, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", *SLOWEST, *extra]
     if workers > 1:
         command += ["-n", str(workers), "--dist", "worksteal"]
     return Step(name, [*command, *(here or ["--collect-only", "--ignore=tests"])], report)
@@ -151,7 +152,8 @@ def test() -> list[list[Step]]:
     ]
     if web_ready():
         stages.append([Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")])
-        if (ROOT / "web/e2e/playwright.config.ts").is_file():
+        # without a browser ./dev has said so already
+        if (ROOT / "web/e2e/playwright.config.ts").is_file() and "CANDLEWICK_CHROMIUM" in os.environ:
             stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
     return stages
 
