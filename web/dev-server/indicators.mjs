@@ -64,40 +64,39 @@ const MADE = {
 };
 const TITLES = { sma: 'SMA', ema: 'EMA', bollinger: 'Bollinger', vwap: 'VWAP', rsi: 'RSI' };
 
+const param = (name, value, min, max, type = 'int') => ({ name, title: name, default: value, min, max, type });
+const lines = (...names) => names.map((name) => ({ name, title: name, line: 'line' }));
 export const CATALOGUE = [
   {
     name: 'sma',
     title: 'Simple moving average',
     pane: 'price',
-    params: [{ name: 'length', default: 20, min: 1, max: 1000, kind: 'int' }],
-    outputs: ['value'],
+    params: [param('window', 20, 1, 5000)],
+    outputs: lines('sma'),
   },
   {
     name: 'ema',
     title: 'Exponential moving average',
     pane: 'price',
-    params: [{ name: 'length', default: 21, min: 1, max: 1000, kind: 'int' }],
-    outputs: ['value'],
+    params: [param('window', 21, 1, 5000)],
+    outputs: lines('ema'),
   },
   {
     name: 'bollinger',
     title: 'Bollinger bands',
     pane: 'price',
-    params: [
-      { name: 'length', default: 20, min: 2, max: 1000, kind: 'int' },
-      { name: 'width', default: 2, min: 0.1, max: 10, kind: 'float' },
-    ],
-    outputs: ['upper', 'middle', 'lower'],
+    params: [param('window', 20, 2, 5000), param('deviations', 2, 0.1, 10, 'float')],
+    outputs: lines('upper', 'middle', 'lower'),
   },
-  { name: 'vwap', title: 'Volume-weighted average price', pane: 'price', params: [], outputs: ['value'] },
+  { name: 'vwap', title: 'Volume-weighted average price', pane: 'price', params: [], outputs: lines('vwap') },
   {
     name: 'rsi',
     title: 'Relative strength index',
     pane: 'own',
-    params: [{ name: 'length', default: 14, min: 2, max: 1000, kind: 'int' }],
-    outputs: ['value'],
+    params: [param('window', 14, 2, 5000)],
+    outputs: lines('rsi'),
   },
-];
+].map((info) => ({ ...info, aliases: [] }));
 
 /** @returns null when an id is not in the catalogue */
 export function indicators(rows, ids, step) {
@@ -122,9 +121,11 @@ export function indicators(rows, ids, step) {
         id,
         name: [TITLES[name], ...params].join(' '),
         pane: name === 'rsi' ? 'own' : 'price',
-        output,
+        output: output === 'value' ? name : output,
         values,
         look_back: numbers[0] ?? 1,
+        line: 'line',
+        levels: name === 'rsi' ? [30, 70] : [],
       });
     }
   }

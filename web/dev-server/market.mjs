@@ -220,7 +220,7 @@ export function trade(market, now) {
   }
   market.ts = now;
   market.tradeId += 1;
-  const made = { id: String(market.tradeId), price, size, side, ts: now };
+  const made = { id: market.tradeId, price, size, side, ts: now };
   market.trades.push(made);
   if (market.trades.length > 400) market.trades.splice(0, 200);
   return made;

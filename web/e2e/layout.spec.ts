@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { candlesDrawn, expect, test } from './page';
+import { candlesDrawn, expect, test, venue } from './page';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ROOMS = ['/markets', '/chart/binance/BTC-USDT/15m', '/settings'];
@@ -9,7 +9,10 @@ const name = (room: string): string => room.split('/')[1] ?? '';
 
 for (const theme of ['dark', 'light'] as const) {
   for (const room of ROOMS) {
-    test(`${name(room)} ${theme}: no horizontal scroll at any width, nor with text at 200 %`, async ({ page }) => {
+    test(`${name(room)} ${theme}: no horizontal scroll at any width, nor with text at 200 %`, async ({
+      page,
+      request,
+    }) => {
       await page.emulateMedia({ colorScheme: theme });
       const devtools = await page.context().newCDPSession(page);
       for (const text of [100, 200]) {
@@ -19,7 +22,7 @@ for (const theme of ['dark', 'light'] as const) {
         });
         for (const width of WIDTHS) {
           await page.setViewportSize({ width, height: width < 640 ? 844 : 900 });
-          await page.goto(room);
+          await page.goto(room.replace('/binance/', `/${await venue(request)}/`));
           if (room !== '/settings') await candlesDrawn(page);
           else await expect(page.getByText('Colours of money').first()).toBeVisible();
           const over = await page.evaluate(() => {
@@ -48,11 +51,11 @@ for (const theme of ['dark', 'light'] as const) {
       }
     });
 
-    test(`${name(room)} ${theme}: axe finds nothing`, async ({ page }) => {
+    test(`${name(room)} ${theme}: axe finds nothing`, async ({ page, request }) => {
       await page.emulateMedia({ colorScheme: theme });
       for (const width of [1440, 390]) {
         await page.setViewportSize({ width, height: 844 });
-        await page.goto(room);
+        await page.goto(room.replace('/binance/', `/${await venue(request)}/`));
         if (room !== '/settings') await candlesDrawn(page);
         else await expect(page.getByTestId('mode-badge')).toBeVisible();
         await page.evaluate(axe);
@@ -73,9 +76,9 @@ for (const theme of ['dark', 'light'] as const) {
     });
   }
 
-  test(`dialogs ${theme}: axe finds nothing in palette, keys, indicators and faults`, async ({ page }) => {
+  test(`dialogs ${theme}: axe finds nothing in palette, keys, indicators and faults`, async ({ page, request }) => {
     await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
-    await page.goto('/chart/binance/BTC-USDT/15m');
+    await page.goto(`/chart/${await venue(request)}/BTC-USDT/15m`);
     await candlesDrawn(page);
     const check = async (what: string) => {
       await page.evaluate(axe);
@@ -113,9 +116,9 @@ for (const theme of ['dark', 'light'] as const) {
 
 for (const room of ['/markets', '/chart/binance/BTC-USDT/1m']) {
   for (const width of [1440, 390]) {
-    test(`${name(room)} at ${width}: nothing shifts under ticks`, async ({ page }) => {
+    test(`${name(room)} at ${width}: nothing shifts under ticks`, async ({ page, request }) => {
       await page.setViewportSize({ width, height: 844 });
-      await page.goto(room);
+      await page.goto(room.replace('/binance/', `/${await venue(request)}/`));
       await candlesDrawn(page);
       await page.evaluate(() => document.fonts.ready);
       await page.waitForTimeout(1500);

@@ -1,4 +1,4 @@
-import { test as base, expect, type Locator, type Page } from '@playwright/test';
+import { type APIRequestContext, test as base, expect, type Locator, type Page } from '@playwright/test';
 
 export const chart = (page: Page): Locator => page.getByTestId('price-chart').first();
 
@@ -28,6 +28,12 @@ export async function paintedPixels(page: Page): Promise<number> {
     }
     return most;
   });
+}
+
+/** The venue under which the server follows BTC/USDT: `binance`, or `demo` for the demo market. */
+export async function venue(request: APIRequestContext): Promise<string> {
+  const { symbols } = await (await request.get('/symbols')).json();
+  return symbols.find((info: { symbol: string }) => info.symbol === 'BTC-USDT')?.exchange ?? 'binance';
 }
 
 /** Every test also holds that no request leaves the origin, nothing fails on the page and the CSP refuses nothing. */

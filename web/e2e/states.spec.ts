@@ -1,4 +1,4 @@
-import { expect, type Page, test } from './page';
+import { expect, type Page, test, venue } from './page';
 
 const panel = (page: Page) => page.getByRole('region', { name: /^Chart BTC/ }).first();
 const MINUTES_15 = 900_000;
@@ -26,7 +26,7 @@ async function serve(page: Page, bend: (rows: Row[]) => Row[]): Promise<void> {
   });
 }
 
-const STATES: Record<string, (page: Page) => Promise<void>> = {
+const STATES: Record<string, (page: Page) => Promise<unknown>> = {
   live: (page) => serve(page, (rows) => rows),
   loading: (page) => page.route('**/ohlcv/**', () => new Promise(() => {})),
   empty: async (page) => {
@@ -61,12 +61,12 @@ const STATES: Record<string, (page: Page) => Promise<void>> = {
 };
 
 for (const [state, make] of Object.entries(STATES)) {
-  test(`the chart panel says so when it is ${state}`, async ({ page }) => {
+  test(`the chart panel says so when it is ${state}`, async ({ page, request }) => {
     await make(page);
     if (state === 'loading') await page.routeWebSocket(/\/ws\/ohlcv\//, () => {});
     for (const width of [1440, 390]) {
       await page.setViewportSize({ width, height: 844 });
-      await page.goto('/chart/binance/BTC-USDT/15m');
+      await page.goto(`/chart/${await venue(request)}/BTC-USDT/15m`);
       await expect(panel(page)).toHaveAttribute('data-state', state, { timeout: 20_000 });
       if (state === 'error') await expect(panel(page)).toContainText('HISTORY_TIMEOUT · 7f3a-e1');
       if (state === 'stale')

@@ -1,6 +1,7 @@
 import { Link } from '@tanstack/react-router';
 import { Binoculars, CandlestickChart, CircleHelp, Settings } from 'lucide-react';
 import { DEFAULT_EXCHANGE, DEFAULT_SYMBOL, DEFAULT_TIMEFRAME } from '@/shared/market/defaults';
+import { useMarket, useUrlExchange } from '@/shared/market/useMarket';
 import { BrandMark } from '@/shared/ui/WickIcon';
 import { useRoom } from './navigation';
 import styles from './Rail.module.css';
@@ -8,11 +9,10 @@ import styles from './Rail.module.css';
 /** The rooms that exist: a side rail, on phones a bar below. */
 export function Rail({ onHelp }: { onHelp(): void }) {
   const { name, market } = useRoom();
-  const { exchange, symbol, timeframe } = market ?? {
-    exchange: DEFAULT_EXCHANGE,
-    symbol: DEFAULT_SYMBOL,
-    timeframe: DEFAULT_TIMEFRAME,
-  };
+  const first = useMarket() ?? { exchange: DEFAULT_EXCHANGE, symbol: DEFAULT_SYMBOL };
+  const urlExchange = useUrlExchange();
+  const { exchange, symbol } = market ?? first;
+  const timeframe = market?.timeframe ?? DEFAULT_TIMEFRAME;
   const current = (room: string) => (name === room ? ({ 'aria-current': 'page' } as const) : {});
   return (
     <nav className={styles.rail} aria-label="Rooms">
@@ -23,7 +23,7 @@ export function Rail({ onHelp }: { onHelp(): void }) {
       <Link
         className={styles.item}
         to="/markets"
-        search={{ symbol, tf: timeframe }}
+        search={{ exchange: urlExchange({ exchange, symbol }), symbol, tf: timeframe }}
         title="Markets, G then M"
         {...current('markets')}
       >

@@ -1,7 +1,7 @@
 import { useNavigate, useRouterState } from '@tanstack/react-router';
-import type { Timeframe } from '@/shared/format/market';
-import { DEFAULT_EXCHANGE, DEFAULT_SYMBOL, DEFAULT_TIMEFRAME } from '@/shared/market/defaults';
-import { recentMarkets } from '@/shared/market/recent';
+import { asTimeframe, type Timeframe } from '@/shared/format/market';
+import { DEFAULT_TIMEFRAME } from '@/shared/market/defaults';
+import { type Market, useMarket, useUrlExchange } from '@/shared/market/useMarket';
 
 export type RoomName = 'markets' | 'chart' | 'settings';
 
@@ -14,10 +14,17 @@ export interface Room {
 
 const TITLES: Record<RoomName, string> = { markets: 'Markets', chart: 'Chart', settings: 'Settings' };
 
+interface Place {
+  name: RoomName;
+  exchange: string | undefined;
+  symbol: string | undefined;
+  timeframe: Timeframe;
+}
+
 /** Which room the URL names, and the market in it. */
 export function useRoom(): Room {
-  return useRouterState({
-    select: (state): Room => {
+  const place = useRouterState({
+    select: (state): Place => {
       const match = state.matches[state.matches.length - 1];
       const path = match?.pathname ?? '/';
       const name: RoomName = path.startsWith('/chart')
@@ -25,48 +32,41 @@ export function useRoom(): Room {
         : path.startsWith('/settings')
           ? 'settings'
           : 'markets';
-      if (name === 'settings') return { name, title: TITLES[name], market: null };
       const given = { ...(match?.params as object), ...(match?.search as object) } as Record<
         string,
         string | undefined
       >;
       return {
         name,
-        title: TITLES[name],
-        market: {
-          exchange: given.exchange ?? DEFAULT_EXCHANGE,
-          symbol: given.symbol ?? DEFAULT_SYMBOL,
-          timeframe: (given.timeframe ?? given.tf ?? DEFAULT_TIMEFRAME) as Timeframe,
-        },
+        exchange: given.exchange,
+        symbol: given.symbol,
+        timeframe: asTimeframe(given.tf, DEFAULT_TIMEFRAME),
       };
     },
     structuralSharing: true,
   });
+  const market = useMarket(place.exchange, place.symbol);
+  const { name, timeframe } = place;
+  return { name, title: TITLES[name], market: market && name !== 'settings' ? { ...market, timeframe } : null };
 }
 
 /** Go to a room, taking the market in view along. */
-export function useGoTo(): (room: RoomName, market?: { exchange: string; symbol: string }) => void {
+export function useGoTo(): (room: RoomName, market?: Market) => void {
   const navigate = useNavigate();
   const room = useRoom();
+  const first = useMarket();
+  const urlExchange = useUrlExchange();
   return (name, wanted) => {
-    const [exchange = DEFAULT_EXCHANGE, symbol = DEFAULT_SYMBOL] = recentMarkets()[0]?.split(':') ?? [];
-    const market = wanted ?? room.market ?? { exchange, symbol };
-    const timeframe = room.market?.timeframe ?? DEFAULT_TIMEFRAME;
-    if (name === 'settings') void navigate({ to: '/settings' });
+    const market = wanted ?? room.market ?? first;
+    const tf = room.market?.timeframe ?? DEFAULT_TIMEFRAME;
+    if (name === 'settings' || market === null) void navigate({ to: name === 'settings' ? '/settings' : '/markets' });
     else if (name === 'chart') {
       void navigate({
         to: '/chart/$exchange/$symbol/$tf',
-        params: { exchange: market.exchange, symbol: market.symbol, tf: timeframe },
+        params: { exchange: market.exchange, symbol: market.symbol, tf },
       });
     } else {
-      void navigate({
-        to: '/markets',
-        search: {
-          exchange: market.exchange === DEFAULT_EXCHANGE ? undefined : market.exchange,
-          symbol: market.symbol,
-          tf: timeframe,
-        },
-      });
+      void navigate({ to: '/markets', search: { exchange: urlExchange(market), symbol: market.symbol, tf } });
     }
   };
 }

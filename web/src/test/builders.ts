@@ -67,7 +67,7 @@ export function ticker(change: Partial<Ticker> = {}): Ticker {
 }
 
 export function trade(id: number, change: Partial<Trade> = {}): Trade {
-  return { id: String(id), price: 100, size: 1, side: 'buy', ts: T0 + id, ...change };
+  return { id, price: 100, size: 1, side: 'buy', ts: T0 + id, ...change };
 }
 
 export function book(change: Partial<Book> = {}): Book {

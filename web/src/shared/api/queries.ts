@@ -30,7 +30,8 @@ export const symbolsQuery = () =>
     queryKey: ['symbols'],
     queryFn: async ({ signal }) =>
       (await ask(api.GET('/symbols', { signal }))).symbols.filter((s) => s.status !== 'removed'),
-    refetchInterval: 15_000,
+    // Right after the start the list may still be empty.
+    refetchInterval: (query) => (query.state.data?.length ? 15_000 : 1000),
     staleTime: 10_000,
   });
 
@@ -38,7 +39,7 @@ export const tickersQuery = () =>
   queryOptions({
     queryKey: ['tickers'],
     queryFn: async ({ signal }) => (await ask(api.GET('/tickers', { signal }))).tickers,
-    refetchInterval: 60_000,
+    refetchInterval: (query) => (query.state.data?.length ? 60_000 : 1000),
     staleTime: 30_000,
   });
 

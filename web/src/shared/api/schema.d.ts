@@ -206,7 +206,7 @@ export interface components {
             status: number;
             detail?: string;
             code: string;
-            correlation_id?: string;
+            correlation_id?: string | null;
         };
         ServiceStatus: {
             name: string;
@@ -255,6 +255,11 @@ export interface components {
         Symbols: {
             symbols: components["schemas"]["Symbol"][];
         };
+        Removed: {
+            exchange: string;
+            symbol: string;
+            status: string;
+        };
         FollowSymbol: {
             exchange: string;
             symbol: string;
@@ -275,8 +280,8 @@ export interface components {
             /** Format: int64 */
             ts: number | null;
             sparkline?: (number | null)[];
-            origin: string;
-            quality: string;
+            origin: string | null;
+            quality: string | null;
         };
         Tickers: {
             mode: components["schemas"]["Mode"];
@@ -314,8 +319,11 @@ export interface components {
             /** @enum {string} */
             pane: "price" | "own";
             output: string;
+            /** @enum {string} */
+            line: "line" | "histogram";
             values: (number | null)[];
             look_back: number;
+            levels: number[];
         };
         Indicators: {
             exchange: string;
@@ -326,11 +334,12 @@ export interface components {
         };
         IndicatorParam: {
             name: string;
+            title: string;
             default: number;
             min: number;
             max: number;
             /** @enum {string} */
-            kind: "int" | "float";
+            type: "int" | "float";
         };
         IndicatorInfo: {
             name: string;
@@ -338,7 +347,13 @@ export interface components {
             /** @enum {string} */
             pane: "price" | "own";
             params: components["schemas"]["IndicatorParam"][];
-            outputs: string[];
+            aliases: string[];
+            outputs: {
+                name: string;
+                title: string;
+                /** @enum {string} */
+                line: "line" | "histogram";
+            }[];
         };
         IndicatorCatalogue: {
             indicators: components["schemas"]["IndicatorInfo"][];
@@ -398,7 +413,8 @@ export interface components {
             mode: components["schemas"]["Mode"];
         };
         Trade: {
-            id: string;
+            /** Format: int64 */
+            id: number;
             price: number;
             size: number;
             /** @enum {string} */
@@ -527,7 +543,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Symbol"];
+                    "application/json": components["schemas"]["Removed"];
                 };
             };
             /** @description Problem details (RFC 9457) */

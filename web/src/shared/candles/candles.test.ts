@@ -118,7 +118,18 @@ describe('indicator book', () => {
     symbol: 'BTC-USDT',
     timeframe: '1m' as const,
     open_times: values.map((_, i) => T0 + i * MINUTE),
-    series: [{ id: 'ema:21', name: 'EMA 21', pane: 'price' as const, output: 'value', values, look_back: 21 }],
+    series: [
+      {
+        id: 'ema:21',
+        name: 'EMA 21',
+        pane: 'price' as const,
+        output: 'value',
+        line: 'line' as const,
+        values,
+        look_back: 21,
+        levels: [],
+      },
+    ],
   });
 
   it('keeps null where the server gives no value', () => {

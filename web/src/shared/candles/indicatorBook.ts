@@ -7,6 +7,9 @@ export interface IndicatorLine {
   name: string;
   pane: 'price' | 'own';
   output: string;
+  line: 'line' | 'histogram';
+  /** Fixed guides of its pane, such as 30 and 70. */
+  levels: readonly number[];
   values: Map<number, number | null>;
 }
 
@@ -36,7 +39,16 @@ export class IndicatorBook {
       const key = `${series.id}/${series.output}`;
       let line = this.lines.get(key);
       if (!line) {
-        line = { key, id: series.id, name: series.name, pane: series.pane, output: series.output, values: new Map() };
+        line = {
+          key,
+          id: series.id,
+          name: series.name,
+          pane: series.pane,
+          output: series.output,
+          line: series.line,
+          levels: series.levels,
+          values: new Map(),
+        };
         this.lines.set(key, line);
       }
       page.open_times.forEach((time, i) => {

@@ -72,7 +72,7 @@ function AddRow({ info, chosen, onAdd }: { info: IndicatorInfo; chosen: readonly
       values[i] !== '' &&
       value >= param.min &&
       value <= param.max &&
-      (param.kind === 'float' || Number.isInteger(value))
+      (param.type === 'float' || Number.isInteger(value))
     );
   });
   const id = [info.name, ...values].join(':');

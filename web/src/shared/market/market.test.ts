@@ -58,7 +58,16 @@ describe('series feed', () => {
           .map((c) => c.open_time)
           .filter((t) => t >= start);
         const series = [
-          { id: 'ema:21', name: 'EMA 21', pane: 'price', output: 'value', values: times.map(() => 1), look_back: 21 },
+          {
+            id: 'ema:21',
+            name: 'EMA 21',
+            pane: 'price',
+            output: 'value',
+            values: times.map(() => 1),
+            look_back: 21,
+            line: 'line',
+            levels: [],
+          },
         ];
         return HttpResponse.json({
           exchange: 'binance',

@@ -100,7 +100,8 @@ export class ResumingSocket<T> {
   private receive(text: string): void {
     this.watchSilence();
     const message = JSON.parse(text) as Envelope<T> & { data: { code?: string; detail?: string } };
-    if (message.id !== null && message.id !== undefined && message.type !== 'error') this.lastId = message.id;
+    // Tickers carry no place in the log (an empty id): they start again from a snapshot.
+    if (message.id && message.type !== 'error') this.lastId = message.id;
     if (this.attempts > 0 || this.offlineSince !== null || message.type === 'snapshot') this.opened();
     if (message.type === 'snapshot' || message.type === 'update') this.handlers.onData(message.data, message.type);
     else if (message.type === 'error') {

@@ -57,11 +57,7 @@ export class TradeRing {
     }
     const oldest = Math.max(...this.seconds.keys()) - 120;
     for (const second of this.seconds.keys()) if (second < oldest) this.seconds.delete(second);
-    this.items = [...fresh, ...this.items].sort((a, b) => b.ts - a.ts || compareIds(b.id, a.id)).slice(0, this.size);
+    this.items = [...fresh, ...this.items].sort((a, b) => b.ts - a.ts || b.id - a.id).slice(0, this.size);
     for (const listener of this.listeners) listener();
   }
-}
-
-function compareIds(a: string, b: string): number {
-  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
 }

@@ -103,7 +103,7 @@ describe('trade ring', () => {
     ring.push([trade(2), trade(1)]);
     ring.push([trade(2), trade(3), trade(4)]);
     frames.run();
-    expect(ring.trades.map((t) => t.id)).toEqual(['4', '3', '2']);
+    expect(ring.trades.map((t) => t.id)).toEqual([4, 3, 2]);
   });
 
   it('counts trades by whole seconds', () => {

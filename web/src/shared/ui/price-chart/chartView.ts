@@ -332,7 +332,7 @@ export class ChartView {
 
   /** Lines to draw: one per value output; the three of a band become one. */
   private drawables(): IndicatorLine[] {
-    return this.indicators.all.filter((line) => line.output === 'value' || line.output === 'middle');
+    return this.indicators.all.filter((line) => line.output !== 'upper' && line.output !== 'lower');
   }
 
   private drawLines(): void {
@@ -399,16 +399,14 @@ export class ChartView {
     if (own) {
       this.decorate(pane, line.name);
       series.priceScale().applyOptions({ scaleMargins: { top: 0.28, bottom: 0.08 } });
-      if (line.id.startsWith('rsi')) {
-        for (const price of [30, 70]) {
-          series.createPriceLine({
-            price,
-            color: token('line2'),
-            lineStyle: LineStyle.Dotted,
-            lineWidth: 1,
-            axisLabelVisible: false,
-          });
-        }
+      for (const price of line.levels) {
+        series.createPriceLine({
+          price,
+          color: token('line2'),
+          lineStyle: LineStyle.Dotted,
+          lineWidth: 1,
+          axisLabelVisible: false,
+        });
       }
     }
     return series;
