@@ -108,9 +108,6 @@ async def _lag(lags: list[float]) -> None:
 
 def run(work):  # type: ignore[no-untyped-def]
     """Run a coroutine as the product's process does."""
-    import importlib
-
-    importlib.import_module("candlewick.adapters.venues.binance")
-    kernels.warm()
+    kernels.warm("binance")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)

@@ -38,5 +38,5 @@ async def main(data_dir: Path, step: str, nth: int, paths: list[Path]) -> None:
 
 
 if __name__ == "__main__":
-    kernels.warm()
+    kernels.warm("binance")
     asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), [Path(p) for p in sys.argv[4:]]))

@@ -32,6 +32,11 @@ class Session:
     paths: tuple[str, ...] = ()
     speed: float = 1.0
 
+    @property
+    def archived(self) -> str:
+        """The venue whose raw frames are worth keeping: only a live one's."""
+        return self.exchange if self.mode == "live" else ""
+
     def profile(self) -> dict[str, dict[str, Any]]:
         """The settings that follow from it, weaker than the file's."""
         return {

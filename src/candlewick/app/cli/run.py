@@ -41,7 +41,7 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event) -> int:
     logging.configure(config.app.log_level, config.app.log_format)
     listeners = {name: bind(config.app.host, config.app.port + load(name).place) for name in parsed.services}
     await asyncio.to_thread(kernels.warm, session.exchange)
-    resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode)
+    resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode, archived=session.archived)
     async with running(parsed.services, config, resources, member="-".join(parsed.services)) as host:
         servers = []
         for name, hosted in host.hosted.items():

@@ -55,7 +55,7 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
     from candlewick.app.runtime.host import running
 
     await asyncio.to_thread(kernels.warm, session.exchange)
-    resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode)
+    resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode, archived=session.archived)
     async with running(SERVICES, config, resources) as host:
         server = Server(Page(host.hosted["gateway"].app), listener)
         await server.start()

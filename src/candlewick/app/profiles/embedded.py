@@ -3,9 +3,8 @@
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from candlewick.app.configuration import AppSettings
 from candlewick.kernel.clock import Clock
@@ -20,6 +19,9 @@ from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
 from candlewick.ports.venue import Venue
 
+if TYPE_CHECKING:
+    from candlewick.adapters.frames.writer import RingArchive
+
 _CACHE_BYTES = 64 << 20
 _EXPIRE_INTERVAL_S = 60.0
 
@@ -28,9 +30,16 @@ class EmbeddedResources:
     """app.runtime.resources.Resources on embedded stores. Opening makes the data dir and nothing else heavy."""
 
     def __init__(
-        self, data_dir: Path, settings: AppSettings, *, mode: str, on_step: Callable[[str], None] | None = None
+        self,
+        data_dir: Path,
+        settings: AppSettings,
+        *,
+        mode: str,
+        archived: str = "",
+        on_step: Callable[[str], None] | None = None,
     ) -> None:
-        """``on_step`` is told of every named step on the way from a frame to a stored candle; tests kill there."""
+        """``archived`` names the venue whose raw frames are kept in the ring on disk [19], none when empty.
+        ``on_step`` is told of every named step on the way from a frame to a stored candle; tests kill there."""
         from candlewick.adapters.cache.memory import MemoryCache
         from candlewick.adapters.log.sqlite import LogOptions, SqliteEventLog
         from candlewick.adapters.objects.local import LocalObjects
@@ -40,7 +49,8 @@ class EmbeddedResources:
         self.metrics = Metrics()
         self.mode = mode
         self.on_step = on_step or _ignore
-        self.archive: FrameTap | None = None
+        self._ring = _new_ring(archived, data_dir, settings, self.clock) if archived else None
+        self.archive: FrameTap | None = self._ring
         self._data_dir, self._settings = data_dir, settings
         data_dir.mkdir(parents=True, exist_ok=True)
         self._sqlite_log = SqliteEventLog(
@@ -57,17 +67,18 @@ class EmbeddedResources:
         self.cache: Cache = MemoryCache(self.clock, max_bytes=_CACHE_BYTES)
         self.objects: Objects = LocalObjects(data_dir / "objects", self.clock, self.ids)
         self._venues: dict[str, Venue] = {}
-        self._expiry: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         await self.log.open()
-        self._expiry = asyncio.ensure_future(self._expire())
+        self._chores = [asyncio.ensure_future(self._expire())]
+        if self._ring is not None:
+            self._chores.append(asyncio.ensure_future(self._ring.run()))
 
     async def close(self) -> None:
-        if self._expiry is not None:
-            self._expiry.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._expiry
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
         for venue in self._venues.values():
             await venue.close()
         await self.objects.close()
@@ -123,6 +134,16 @@ class EmbeddedResources:
         if name not in self._venues:
             self._venues[name] = new_venue(name, self.clock, self._settings, self._data_dir)
         return self._venues[name]
+
+
+def _new_ring(venue: str, data_dir: Path, settings: AppSettings, clock: Clock) -> "RingArchive | None":
+    from candlewick.adapters.frames.reader import Header
+    from candlewick.adapters.frames.writer import RingArchive
+
+    if not settings.frames_max_bytes:
+        return None
+    header = Header(venue, started=clock.now_ns())
+    return RingArchive(data_dir / "frames", venue, header, clock, max_bytes=settings.frames_max_bytes)
 
 
 def _ignore(step: str) -> None:
