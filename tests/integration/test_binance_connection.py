@@ -250,6 +250,7 @@ async def test_one_silent_symbol_is_subscribed_anew() -> None:
         await until(lambda: len(connection.requests) >= asked + 2)
         assert [r["method"] for r in connection.requests[asked : asked + 2]] == ["UNSUBSCRIBE", "SUBSCRIBE"]
         assert all(s.startswith("ethusdt@") for s in connection.requests[asked]["params"])
+        await until(lambda: b.states()[-1] == "connected")
         b.fake.trade("ETHUSDT", "11")
         await until(lambda: len(b.ids("ETH-USDT")) == 21)
         assert b.fake.handshakes == 1
@@ -296,6 +297,37 @@ async def test_garbage_frames_are_named_and_the_feed_goes_on() -> None:
         assert b.fake.handshakes == 1
         assert set(b.sink.codes()) <= {"BAD_FRAME", "BAD_TYPE"}
         assert sum(b.sink.codes().values()) == 5
+
+
+async def test_a_fault_of_the_parser_costs_one_frame() -> None:
+    async with bench() as b:
+        await b.alive()
+        parser = b.feed.lanes()[0].parser
+        sound = parser.parse
+
+        def parse(ts_recv: int, raw: bytes, sink: Any) -> None:
+            if b'"t":2,' in raw:
+                raise ZeroDivisionError("planted")
+            sound(ts_recv, raw, sink)
+
+        parser.parse = parse  # type: ignore[method-assign]
+        for _ in range(3):
+            b.fake.trade("BTCUSDT", "100")
+        await until(lambda: b.ids() == [1, 3])
+        assert b.sink.codes() == {"PARSER_FAULT": 1}
+        assert b.fake.handshakes == 1
+
+
+async def test_a_region_that_is_refused_books_is_not_pestered() -> None:
+    async with bench() as b:
+        await b.alive()
+        b.fake.faults.rest.extend([(451, {})] * 50)
+        b.fake.depth("BTCUSDT", [("99.1", "1")])
+        await until(lambda: b.sink.codes()["NO_SNAPSHOT"] == 1)
+        await asyncio.sleep(0.3)
+        assert b.fake.asked["depth"] == 1
+        b.fake.trade("BTCUSDT", "100")
+        await until(lambda: b.ids() == [1])
 
 
 async def test_a_refused_subscription_is_tried_again_on_a_new_connection() -> None:

@@ -72,6 +72,8 @@ NONSENSE: dict[str, str] = {
     "SCALE_WIDENED": "More digits than the tick allows; nothing is lost, the symbol's scale grows.",
     "BOOK_SEQUENCE": "A hole in a book's update numbers; the book starts over from a fresh snapshot.",
     "BOOK_CROSSED": "Best bid not below best ask; the book starts over from a fresh snapshot.",
+    "NO_SNAPSHOT": "A book snapshot could not be fetched; it is asked again, trades are not affected.",
+    "PARSER_FAULT": "Our parser failed on a frame: a fault of ours; the frame is in the archive of raw frames.",
     "REQUEST_REFUSED": "The venue refused a subscription; it is asked again on a new connection.",
     "SPOOL_FULL": "The trade spool, or its disk, is full; the trades were dropped and reported as a gap.",
     "SPOOL_CORRUPT": "A spooled record was damaged; it is skipped and found again as a gap by id.",

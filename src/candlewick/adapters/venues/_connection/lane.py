@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
 
 from candlewick.adapters.venues._connection.dialect import Dialect, Limits
 from candlewick.adapters.venues._connection.session import Session
@@ -14,6 +15,9 @@ from candlewick.kernel.net.breaker import CircuitBreaker, CircuitOpen
 from candlewick.kernel.net.budget import RateBudget
 from candlewick.ports.venue import Sink, VenueForbidden, VenueRateLimited, VenueUnavailable
 
+_ROTATE_AGAIN_S: Final = 10.0
+_FORBIDDEN_PAUSE_S: Final = 300.0  # a region does not change its mind in seconds
+
 
 class Lane:
     """Symbols that share a connection and a parser.
@@ -21,6 +25,9 @@ class Lane:
     A connection that closes, falls silent or cannot be subscribed is replaced, with jittered back-off behind the
     breaker; one that grows old is replaced before it is closed, so that nothing is missed (dense ids drop what comes
     twice). What the parser says of completeness follows: alive only while subscribed and heard.
+
+    States it tells: connecting, connected, rotating, resubscribing (the last two end in connected), and lost, silent,
+    failed, refused, paused, closed, in which nothing is received.
     """
 
     def __init__(
@@ -176,8 +183,8 @@ class Lane:
         try:
             new = await self._open()
         except CandlewickError as error:
-            self._say("failed", error.detail)
-            self._lifetime_s = old.age_s() + max(1.0, self._limits.overlap_s)
+            self._lifetime_s = old.age_s() + max(_ROTATE_AGAIN_S, self._limits.overlap_s)
+            self._say("connected", f"no younger connection yet: {error.detail}")
             return
         self._adopt(new)
         await self._clock.sleep(self._limits.overlap_s)
@@ -196,10 +203,15 @@ class Lane:
             await self._or_reconnect(session, session.subscribe(streams))
         if not session.is_closed():
             self.parser.subscribed(silent)
+            self._say("connected", f"resubscribed {len(silent)} symbols")
 
     def _take(self, ts_recv: int, raw: bytes) -> None:
         self._sink.frame(ts_recv, raw)
-        self.parser.parse(ts_recv, raw, self._sink)
+        try:
+            self.parser.parse(ts_recv, raw, self._sink)
+        except Exception as error:
+            # A fault of ours must not cost the frames that follow; this one lies in the archive [19].
+            self._sink.nonsense("PARSER_FAULT", f"{type(error).__name__}: {error}", raw)
         if self._flush_at is None:
             self._flush_at = asyncio.get_running_loop().call_later(self._limits.linger_s, self._flush)
 
@@ -221,8 +233,11 @@ class Lane:
             try:
                 frame, raw = await self._dialect.snapshot(instrument)
             except CandlewickError as error:
-                self._say("no_snapshot", f"{symbol}: {error.detail}")
-                await self._clock.sleep(self._limits.snapshot_retry_s * (1 + 4 * self._random()))
+                self._sink.nonsense("NO_SNAPSHOT", f"{symbol}: {error.detail}", b"")
+                pause_s = getattr(error, "retry_after_s", self._limits.snapshot_retry_s)
+                if isinstance(error, VenueForbidden):
+                    pause_s = max(pause_s, _FORBIDDEN_PAUSE_S)
+                await self._clock.sleep(pause_s * (1 + self._random()))
                 return
             now = self._clock.now_ns()
             self._sink.frame(now, frame)
