@@ -245,6 +245,7 @@ class _Apply:
                     break
                 self._drain(int(rows[0]))
                 rows[0] = 0
+                progress.skip(state, until)
         return self._step(int(rows[0]), bool(state[H_DIRTY]))
 
     def _absorb(self, count: int) -> None:

@@ -94,9 +94,11 @@ class CandleOracle:
         self.duplicates = 0
         self.watermark: int | None = None
         self.covered_from = 0
+        self.newest = FOREVER
         self.next_minute = 0
         self.next_second = 0
         self.seconds: dict[int, list[_Trade]] = {}
+        self.waiting: set[int] = set()
         self.final_seconds: dict[int, bool] = {}  # open time -> silent
         self.minutes: dict[int, list[_Trade]] = {}
         self.final_minutes: dict[int, _Minute] = {}
@@ -153,6 +155,7 @@ class CandleOracle:
         self.highest = max(self.highest, t.trade_id)
         self.seen.add((t.ts // MINUTE, t.trade_id))
         self.simulated = t.simulated
+        self.newest = t.ts if self.newest == FOREVER else max(self.newest, t.ts)
         second, minute = t.ts // NS * NS, t.ts // MINUTE * MINUTE
         if second < self.next_second:
             self._late(t, second, minute)
@@ -160,6 +163,7 @@ class CandleOracle:
         self.covered_from = min(self.covered_from, t.ts)
         if t.ts - 2 * NS > self.watermark:
             self._advance(t.ts - 2 * NS)
+        self.waiting.add(second)
         self.seconds.setdefault(second, []).append(t)
         self.minutes.setdefault(minute, []).append(t)
 
@@ -187,7 +191,8 @@ class CandleOracle:
                 self.alive_runs.append([through, through])
             self.alive_runs[-1][1] = max(through, self.alive_runs[-1][1])
         elif was is not False:
-            self._falls_silent(self.alive_runs[-1][1] if was else through)
+            # Before any alive Progress the newest trade is the last sign of life.
+            self._falls_silent(self.alive_runs[-1][1] if was else min(through, self.newest))
         self.alive = alive
         if through > self.watermark:
             self._advance(through)
@@ -208,7 +213,8 @@ class CandleOracle:
     def _advance(self, watermark: int) -> None:
         self.watermark = watermark
         self.next_second = watermark // NS * NS
-        for second in sorted(s for s in self.seconds if s not in self.final_seconds and s < self.next_second):
+        for second in sorted(s for s in self.waiting if s < self.next_second):
+            self.waiting.discard(second)
             self.final_seconds[second] = self._silent(second, second + NS)
             self._emit_second(second)
         while self.next_minute + MINUTE <= watermark:
@@ -327,6 +333,8 @@ class CandleOracle:
         return first <= opens and (self.alive or closes <= last)
 
     def _in_gap(self, opens: int, closes: int) -> bool:
+        if self.gaps is None and self.ids[-1][0] - self.ids[0][0] + 1 == len(self.ids):
+            self.gaps = []
         if self.gaps is None:
             pairs = zip(self.ids, self.ids[1:], strict=False)
             self.gaps = [(min(a[1], b[1]), max(a[1], b[1])) for a, b in pairs if b[0] - a[0] > 1]
