@@ -27,8 +27,8 @@ export function StatusBar({ status, silent }: { status: Status | null; silent: b
           <b>feed disconnected</b>
         ) : (
           <>
-            <b>{`Feed ${ms(feed?.lag_p50_ms ?? null)} ms`}</b>
-            <span className={styles.secondary}>{`p99 ${ms(feed?.lag_p99_ms ?? null)}`}</span>
+            <b>{feed?.lag_p50_ms == null ? 'Feed connected' : `Feed ${ms(feed.lag_p50_ms)} ms`}</b>
+            {feed?.lag_p99_ms == null ? null : <span className={styles.secondary}>{`p99 ${ms(feed.lag_p99_ms)}`}</span>}
           </>
         )}
       </span>

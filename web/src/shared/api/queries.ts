@@ -39,7 +39,9 @@ export const tickersQuery = () =>
   queryOptions({
     queryKey: ['tickers'],
     queryFn: async ({ signal }) => (await ask(api.GET('/tickers', { signal }))).tickers,
-    refetchInterval: (query) => (query.state.data?.length ? 60_000 : 1000),
+    // Right after the start there may be no list, or no history behind it, for some seconds.
+    refetchInterval: ({ state: { data = [] } }) =>
+      data.length === 0 ? 1000 : data.some((ticker) => (ticker.sparkline?.length ?? 0) < 2) ? 5000 : 60_000,
     staleTime: 30_000,
   });
 

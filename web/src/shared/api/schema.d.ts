@@ -366,8 +366,7 @@ export interface components {
             start: number;
             /** Format: int64 */
             end: number;
-            /** @enum {string} */
-            reason: "missing_ids" | "silence" | "venue_halt" | "disconnect" | "no_data";
+            reason: string;
             /** @enum {string} */
             state: "open" | "repaired" | "verified_empty" | "lost";
             /** Format: int64 */

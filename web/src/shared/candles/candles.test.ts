@@ -96,6 +96,7 @@ describe('chart rows', () => {
     ],
     [gap({ state: 'lost', reason: 'disconnect', trades_missing: null }), 'Disconnected 5 min', 'lost', false],
     [gap({ state: 'repaired', reason: 'silence' }), 'Feed silent 5 min', 'repaired', true],
+    [gap({ state: 'repaired', reason: 'clock_jump' }), 'Clock jump 5 min', 'repaired', true],
   ])('words an entry: %#', (entry, title, detail, settled) => {
     const hole = { start: T0, end: T0 + 4 * MINUTE, bars: 5 };
     expect(labelHoles([hole], [entry], MINUTE)[0]).toMatchObject({ title, detail, settled });

@@ -46,13 +46,20 @@ export function withWhitespace(candles: readonly Candle[], step: number): { slot
   return { slots, holes };
 }
 
-const REASON: Record<Gap['reason'], string> = {
+const REASON: Record<string, string> = {
   venue_halt: 'Venue halted',
   silence: 'Feed silent',
   missing_ids: 'Trades missing',
   disconnect: 'Disconnected',
   no_data: 'No data',
+  joined_late: 'Joined late',
 };
+
+/** A reason this page has no words for yet is shown as the ledger writes it. */
+function reasonWords(reason: string): string {
+  const plain = reason.replaceAll('_', ' ');
+  return REASON[reason] ?? `${plain.charAt(0).toUpperCase()}${plain.slice(1)}`;
+}
 
 function proof(gap: Gap): string {
   if (gap.state === 'verified_empty') return '0 trades, verified';
@@ -64,7 +71,7 @@ function proof(gap: Gap): string {
 /** What the gap ledger says of one gap, in words: title and proof. */
 export function describeGap(gap: Gap): { title: string; detail: string; settled: boolean } {
   return {
-    title: `${REASON[gap.reason]} ${formatDuration(gap.end - gap.start)}`,
+    title: `${reasonWords(gap.reason)} ${formatDuration(gap.end - gap.start)}`,
     detail: proof(gap),
     settled: gap.state === 'verified_empty' || gap.state === 'repaired',
   };

@@ -37,7 +37,7 @@ export function splitSymbol(symbol: string): [base: string, quote: string] {
   return cut < 0 ? [symbol, ''] : [symbol.slice(0, cut), symbol.slice(cut + 1)];
 }
 
-const VENUES: Record<string, string> = { binance: 'Binance spot', demo: 'Demo market' };
+const VENUES: Record<string, string> = { binance: 'Binance spot', demo: 'Demo' };
 
 export function venueName(exchange: string): string {
   return VENUES[exchange] ?? exchange;

@@ -5,7 +5,7 @@ import { getLook } from '../theme/look';
 export type KeyMap = Record<string, (event: KeyboardEvent) => void>;
 
 /** How long the second key of a sequence may take. */
-const SEQUENCE_MS = 1200;
+const SEQUENCE_MS = 2000;
 
 function typing(target: EventTarget | null): boolean {
   if (!(target instanceof HTMLElement)) return false;
