@@ -27,7 +27,7 @@ class History:
         self._context, self._settings = context, settings
         self._gaps = Gaps(context, SqlLedger())
         self._storing = Storing(context, self._gaps.on_holes, commit_ms=settings.commit_ms)
-        self._fetches = Fetches(context, self._gaps, settings)
+        self._fetches = Fetches(context, self._gaps, settings, self._storing.caught_up)
         self._repairs = Repairs(context, self._gaps, settings)
         self._archive = Archive(
             store=context.candles, database=context.database, ledger=self._gaps.ledger, objects=context.objects,
@@ -57,6 +57,8 @@ class History:
             context.background("keeping", self._keeping.watch())
 
     async def stop(self) -> None:
+        # running jobs publish, so they end before the doors to the log are closed
+        await self._context.jobs.stop()
         await self._storing.stop()
 
     async def caught_up(self) -> None:

@@ -1,6 +1,6 @@
 """The recent history of every followed symbol, and the times during which nothing ran here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -29,8 +29,10 @@ _REJECTED_AGAIN_S: Final = 600.0
 class Fetches:
     """A job a symbol. What the store has is not asked for again, so a job that was interrupted goes on."""
 
-    def __init__(self, context: Context, book: Gaps, settings: HistorySettings) -> None:
-        self._context, self._gaps, self._settings = context, book, settings
+    def __init__(
+        self, context: Context, book: Gaps, settings: HistorySettings, caught_up: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._context, self._gaps, self._settings, self._caught_up = context, book, settings, caught_up
         self.wanted: dict[tuple[str, str], str | None] = {}
         self._not_before: dict[tuple[str, str], int] = {}
         self._failures: dict[tuple[str, str], int] = {}
@@ -89,6 +91,7 @@ class Fetches:
         exchange, symbol = str(args["exchange"]), str(args["symbol"])
         venue = self._context.venue(exchange)
         now = await venue.server_time_ns()
+        await self._caught_up()  # what is in the log already is no hole
         downtimes = await self._ledger_downtime(exchange, symbol, now)
         wanted = plan.wanted(
             venue.info.candle_timeframes, now, self._settings.fetch_minutes, self._settings.fetch_candles
@@ -122,8 +125,10 @@ class Fetches:
         times = (await self._context.candles.range(exchange, symbol, seconds, each.start_ns, each.end_ns)).open_time
         holes = rows.absent(times, each.start_ns, each.end_ns, step)
         if seconds == MINUTE_S and is_watched:
-            known = await self._known(exchange, symbol, each.start_ns, each.end_ns)
-            holes = [hole for hole in holes if not any(g.start_ns <= hole[0] and g.end_ns >= hole[1] for g in known)]
+            for gap in await self._known(exchange, symbol, each.start_ns, each.end_ns):
+                first, last = gaps.touched(seconds, gap.start_ns, gap.end_ns)
+                times = np.union1d(times, np.arange(max(first, each.start_ns), min(last, each.end_ns), step))
+            holes = rows.absent(times, each.start_ns, each.end_ns, step)
         fetched = 0
         for start, end in plan.pages(each.start_ns, each.end_ns, seconds, min(PAGE, venue.info.candles_per_request)):
             inside = [(max(a, start), min(b, end)) for a, b in holes if a < end and b > start]
