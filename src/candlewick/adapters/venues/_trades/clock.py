@@ -1,5 +1,10 @@
 """Venue time as one connection shows it."""
 
+import numpy as np
+from numpy.typing import NDArray
+
+I8 = NDArray[np.int64]
+
 _LIMIT_NS = 60_000_000_000  # the data plane's law 5: under 60 s is no fault
 _ADOPT_WITHIN_NS = 7 * 86_400_000_000_000
 _ADOPT_AFTER = 5
@@ -60,17 +65,23 @@ class VenueClock:
         self.is_adopted = True
         return True
 
-    def accepts_all(self, lowest: int, highest: int, ts_recv_first: int, ts_recv_last: int) -> bool:
-        """Whether a whole block of events is believable at once; moves nothing if not. All times ns."""
+    def accepts_all(self, events: I8, recvs: I8) -> bool:
+        """Whether ``accepts`` would believe each of these (ns, as received); if so as if it had, else no change.
+
+        It asks for a little more than ``accepts`` does, so that the answer does not depend on the events in between.
+        """
+        first = int(events[0])
+        at = int(events.argmax())
+        lowest, highest = int(events.min()), int(events[at])
         frontier = self.frontier
         if frontier:
-            ahead = max(ts_recv_first + self._offset, frontier)
-            good = frontier - _LIMIT_NS < lowest and highest < ahead + _LIMIT_NS
+            begins = frontier - _LIMIT_NS < first < max(int(recvs[0]) + self._offset, frontier) + _LIMIT_NS
         else:
-            good = lowest - ts_recv_last > -_LIMIT_NS and highest - ts_recv_first < _LIMIT_NS
-        if good and highest > frontier:
+            begins = -_LIMIT_NS < first - int(recvs[0]) < _LIMIT_NS
+        if not begins or lowest <= max(frontier, highest) - _LIMIT_NS or highest >= max(frontier, first) + _LIMIT_NS:
+            return False
+        if highest > frontier:
             self.frontier = highest
-            self._offset = highest - ts_recv_last
-        if good:
-            self._agreeing = 0
-        return good
+            self._offset = highest - int(recvs[at])
+        self._agreeing = 0
+        return True

@@ -17,6 +17,7 @@ from candlewick.ports.venue import Sink
 Handler = Callable[[SymbolState, "msgspec.Raw | bytes", int, Sink, bytes], None]
 
 SNAPSHOT_STREAM: Final = "depthSnapshot"  # our own name for a REST depth reply inside a recording
+MAX_SKEW_MS: Final = 60_000  # between a trade's own time and its event's
 _SELL, _BUY = int(Side.SELL), int(Side.BUY)
 
 _trade = msgspec.json.Decoder(wire.Trade).decode
@@ -116,7 +117,7 @@ class Events:
     ) -> None:
         if not self._is_for(state, d.s, sink, raw):
             return
-        if abs(d.E - d.T) > 60_000:
+        if abs(d.E - d.T) > MAX_SKEW_MS:
             sink.nonsense("CLOCK_JUMP", f"trade time must be near event time {d.E}, was {d.T!r} ms", raw)
             return
         if self._alive(d.E, ts_recv, sink, raw):

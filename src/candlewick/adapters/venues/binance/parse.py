@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from candlewick.adapters.venues._trades.gather import GathererState
 from candlewick.adapters.venues.binance import wire
-from candlewick.adapters.venues.binance.events import Events, Handler
+from candlewick.adapters.venues.binance.events import MAX_SKEW_MS, Events, Handler
 from candlewick.adapters.venues.binance.instruments import NAME, guessed_instrument
 from candlewick.adapters.venues.binance.scan import COLUMNS, TRADE, SymbolTable, scan_frames
 from candlewick.adapters.venues.binance.symbol import SymbolState
@@ -175,7 +175,7 @@ class BinanceParser(Events):
     def checkpoint(self) -> bytes:
         """After ``flush``: what ``restore`` needs so that the next frames give the same trades, gaps and Progress."""
         symbols = [(s.instrument, s.trades.checkpoint()) for s in self._states.values()]
-        waiting = [s.instrument.venue_symbol for s in self._waiting]
+        waiting = sorted(s.instrument.venue_symbol for s in self._waiting)
         return msgspec.msgpack.encode(
             ParserState(self.clock.checkpoint(), self._due, self._last_recv, waiting, symbols)
         )
@@ -366,7 +366,8 @@ class BinanceParser(Events):
     def _stretch(self, rows: I8, times: I8, raws: list[bytes], offset: int, sink: Sink) -> None:
         """Rows within one Progress interval: scanned ones as columns, everything else one by one."""
         known = rows[:, 0] >= 0
-        if int(np.count_nonzero(known)) < _SCAN_FROM:
+        # A living stretch opens at the very first event time.
+        if self._waiting or int(np.count_nonzero(known)) < _SCAN_FROM:
             for i in range(len(rows)):
                 self._one(int(times[i]), raws[offset + i], sink)
             return
@@ -393,14 +394,10 @@ class BinanceParser(Events):
             state.quote.set_many(state.price_scale, state.size_scale, rows[mine, 3:7], recvs, sink)
 
     def _columns(self, rows: I8, times: I8, sink: Sink) -> bool:
-        events = rows[:, (2, 6)] * NS_PER_MS
-        skew = np.abs(events[:, 0] - events[:, 1]).max()
-        if skew > 60 * NS_PER_SECOND or not self.clock.accepts_all(
-            int(events.min()), int(events.max()), int(times[0]), int(times[-1])
-        ):
+        events = rows[:, 2] * NS_PER_MS
+        skew = np.abs(rows[:, 2] - rows[:, 6]).max()
+        if skew > MAX_SKEW_MS or not self.clock.accepts_all(events, times):
             return False
-        if self._waiting:
-            self._wake(int(times[0]), sink)
         self.frames += len(rows)
         slots = rows[:, 0]
         first = int(slots[0])
