@@ -10,7 +10,7 @@ import pytest
 
 from candlewick.adapters import venues
 from candlewick.adapters.venues.demo.feed import PAUSE_NS, WATCHDOG_NS, DemoFeed
-from candlewick.adapters.venues.demo.venue import LISTED_NS, NoFrames, TimeframeNotServed
+from candlewick.adapters.venues.demo.venue import CANDLES_KEPT_NS, NoFrames, TimeframeNotServed
 from candlewick.contracts.base import Origin
 from candlewick.contracts.collector import (
     BookUpdated,
@@ -173,11 +173,25 @@ async def test_the_open_candle_and_the_future_are_not_told(venue, clock, model):
     assert (await venue.trades(BTC, next_id, next_id + 5)).columns_v1.trade_id.size == 0
 
 
-async def test_every_market_has_a_beginning(venue):
-    first = (await venue.candles(BTC, "1w", 0, LISTED_NS + 30 * DAY)).open_time.tolist()[0]
-    assert first == open_of(LISTED_NS + 7 * DAY, SECONDS["1w"])
-    assert (await venue.candles(BTC, "1m", 0, LISTED_NS)).open_time.size == 0
+async def test_a_year_is_kept(venue):
+    weeks = (await venue.candles(BTC, "1w", 0, START)).open_time.tolist()
+    first = open_of(START - CANDLES_KEPT_NS, SECONDS["1w"])
+    assert weeks == list(range(first, open_of(START, SECONDS["1w"]), 7 * DAY))
+    assert (await venue.candles(BTC, "1d", 0, first + DAY)).open_time.tolist() == [first]
+    assert (await venue.candles(BTC, "1m", 0, first + MINUTE)).open_time.tolist() == [first]
+    assert (await venue.candles(BTC, "1m", 0, first)).open_time.size == 0
     assert (await venue.trades(BTC, 1, 1000)).columns_v1.trade_id.size == 0
+
+
+async def test_longer_candles_are_the_same_however_they_are_asked_for(venue, clock):
+    clock.jump(5 * 3600 + 100)
+    whole = rows_of(await venue.candles(ADA, "4h", START - 7 * DAY, START + DAY))
+    single = [row for r in whole for row in rows_of(await venue.candles(ADA, "4h", r[0] - 1, r[0] + 1))]
+    assert single == whole
+    assert whole[-1][0] == START
+    hours = rows_of(await venue.candles(ADA, "1h", START - 30 * 3600 * NS, START + DAY))
+    assert [r[0] for r in hours][-1] == START + 4 * 3600 * NS
+    assert sum(r[5] for r in hours[-5:-1]) == whole[-1][5]
 
 
 async def test_questions_it_cannot_answer(venue, clock):

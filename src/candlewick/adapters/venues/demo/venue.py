@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from candlewick.adapters.venues.demo.columns import MINUTE_S, candle_columns, trade_batch
+from candlewick.adapters.venues.demo.columns import candle_columns, trade_batch
 from candlewick.adapters.venues.demo.feed import DemoFeed
+from candlewick.adapters.venues.demo.rows import HOUR_S, MINUTE_S, PastHours, longer, minutes
 from candlewick.contracts.collector import TradeBatch
 from candlewick.contracts.market import Instrument
 from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import SECONDS, open_of, seconds_of
-from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
+from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import Rejected
 from candlewick.ports.venue import FrameParser, Sink, UnknownSymbol, VenueInfo
 from candlewick.quant.market_model.columns import ModelTrades
@@ -20,10 +21,12 @@ from candlewick.quant.market_model.symbols import EXCHANGE
 
 T = TypeVar("T")
 
-LISTED_NS: Final = 1_577_836_800 * NS_PER_SECOND  # 2020-01-01; the model knows more, but every market begins somewhere
-# Trades by id are kept as long: a month of the busiest symbol is 1.3 million.
+# Candles are kept for 53 weeks: half a second of work a symbol when a first start asks for all of them.
+CANDLES_KEPT_NS: Final = 53 * 7 * 86_400 * NS_PER_SECOND
+# A month of trades of the busiest symbol is 1.3 million.
 TRADES_KEPT_NS: Final = 31 * 86_400 * NS_PER_SECOND
 _PAGE: Final = 1000
+_WEEK_S: Final = SECONDS["1w"]
 
 
 class NoFrames(Rejected):
@@ -57,6 +60,7 @@ class DemoVenue:
     def __init__(self, clock: Clock, *, seed: int = 1) -> None:
         self._clock, self._seed = clock, seed
         self._model = MarketModel(seed)  # the thread's alone; feeds have their own
+        self._hours = PastHours(self._model)
         self._instruments = {i.symbol: i for i in self._model.instruments}
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="demo-venue")
 
@@ -85,12 +89,18 @@ class DemoVenue:
                 f"timeframe must be one of {', '.join(self.info.candle_timeframes)}, was {timeframe!r}"
             )
         self._known(symbol)
-        first = _open_from(max(start_ns, LISTED_NS), seconds)
-        end = open_of(min(_open_from(end_ns, seconds), self._clock.now_ns()), seconds)
+        instrument, now = self._instruments[symbol], self._clock.now_ns()
+        first = max(_open_from(start_ns, seconds), open_of(now - CANDLES_KEPT_NS, _WEEK_S))
+        end = max(first, open_of(min(_open_from(end_ns, seconds), now), seconds))
 
         def ask() -> CandleColumns:
-            minutes = self._model.candles(symbol, first // NS_PER_MS, max(first, end) // NS_PER_MS, halted=True)
-            return candle_columns(minutes, seconds)
+            if seconds < HOUR_S:
+                rows = minutes(self._model, symbol, first, end)
+            else:
+                rows = self._hours.hours(symbol, first, end)
+            if seconds not in {MINUTE_S, HOUR_S}:
+                rows = longer(rows, seconds)
+            return candle_columns(rows, seconds, instrument.price_scale, instrument.size_scale)
 
         return await self._ask(ask)
 
@@ -100,7 +110,7 @@ class DemoVenue:
         now = self._clock.now_ns()
 
         def ask() -> ModelTrades:
-            oldest = self._model.next_id(symbol, max(now - TRADES_KEPT_NS, LISTED_NS))
+            oldest = self._model.next_id(symbol, now - TRADES_KEPT_NS)
             newest = self._model.next_id(symbol, now) - 1
             low, high = max(first_id, oldest), min(last_id, newest)
             if low > high:
