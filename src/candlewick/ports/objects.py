@@ -13,14 +13,20 @@ from candlewick.kernel.errors import Conflict, NotFound, Rejected, Retryable
 
 
 class ObjectNotFound(NotFound):
+    """Nothing is stored under the key."""
+
     code = "OBJECT_NOT_FOUND"
 
 
 class ObjectExists(Conflict):
+    """Something is stored under the key, and the call asked not to replace it."""
+
     code = "OBJECT_EXISTS"
 
 
 class BadObjectKey(Rejected):
+    """A key with an empty, ``.`` or ``..`` part, with other characters than those allowed, or too long."""
+
     code = "BAD_OBJECT_KEY"
 
 
