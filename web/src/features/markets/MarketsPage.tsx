@@ -87,7 +87,10 @@ export function MarketsPage(props: MarketsPageProps) {
   // A phone has room for one overlay and no second pane; what the URL asks for stays in the URL.
   const shown = phone ? indicators.filter((id) => !id.startsWith('rsi')).slice(0, 2) : indicators;
   return (
-    <div className={styles.room} style={{ '--left': `${left}px`, '--right': `${right}px` } as React.CSSProperties}>
+    <div
+      className={styles.room}
+      style={{ '--left': `${left / 16}rem`, '--right': `${right / 16}rem` } as React.CSSProperties}
+    >
       {narrow ? null : (
         <>
           {list(styles.list)}

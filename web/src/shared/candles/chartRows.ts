@@ -53,6 +53,7 @@ const REASON: Record<string, string> = {
   disconnect: 'Disconnected',
   no_data: 'No data',
   joined_late: 'Joined late',
+  downtime: 'Not running',
 };
 
 /** A reason this page has no words for yet is shown as the ledger writes it. */
