@@ -263,15 +263,16 @@ class CandleOracle:
         while k in self.final_minutes and not self.final_minutes[k].trades and self.final_minutes[k].close != close:
             self.final_minutes[k] = _Minute((), close, False, False)
             self._emit_minute(k)
-            for f in FRAMES:
-                if not self._frame_minutes(f, open_of(k, f), traded=True):
-                    changed.add((f, open_of(k, f)))
+            frames = {(f, open_of(k, f)) for f in FRAMES} - changed
+            changed |= {f for f in frames if not self._frame_minutes(*f, traded=True)}
             k += MINUTE
         for f, opens in sorted(changed):
             if opens + f * NS <= self.next_minute:
                 self._emit_frame(f, opens)
 
     def _frame_minutes(self, frame: int, opens: int, *, traded: bool) -> list[_Minute]:
+        if opens + frame * NS > self.next_minute + MINUTE:  # not over: nobody asks for its rows
+            return []
         inside = range(opens, opens + frame * NS, MINUTE)
         chosen = self.final_minutes if len(self.final_minutes) < len(inside) else inside
         found = sorted(m for m in chosen if m in inside and m in self.final_minutes)

@@ -15,6 +15,7 @@ from candlewick.kernel.errors import Conflict, Fatal
 from candlewick.ports.stream import StreamStats
 
 _LOOK_S = 0.25
+_COUNTED_S = 0.002
 
 
 class StreamStopped(Fatal):
@@ -97,10 +98,12 @@ class SqliteStreamRuntime:
                 done = self._file.committed_in(connection, worker.group, list(ends))
                 ends = {number: end for number, end in ends.items() if done[number] < end}
                 if not ends or not _any_between(connection, done, ends):
-                    return
+                    break
                 if not worker.is_running:
                     raise StreamStopped("the operator stopped before it had caught up")
                 self._file.wait(seen, _LOOK_S)
+        while worker.is_counting and worker.is_running:
+            self._file.wait(self._file.news(), _COUNTED_S)
 
 
 def _any_between(connection: sqlite3.Connection, after: Mapping[int, int], through: Mapping[int, int]) -> bool:

@@ -72,6 +72,11 @@ class Worker:
     def is_running(self) -> bool:
         return self._thread.is_alive() and not self._stop.is_set()
 
+    @property
+    def is_counting(self) -> bool:
+        """A round was handed over and its figures are not in ``stats`` yet."""
+        return self._flying is not None
+
     def start(self) -> None:
         """Take the seat, then work. Raises what joining raises."""
         self._member.join()
@@ -146,13 +151,15 @@ class Worker:
         if self._flying is None:
             return
         future, work = self._flying
-        self._flying = None
         try:
             future.result()
         except Fenced:
             self._begin_again()
             self._member.beat(now=True)
             raise _Moved("partitions moved to another process") from None
+        except BaseException:
+            self._flying = None
+            raise
         self._state.committed(1)
         self._step("committed")
         stats = self.stats
@@ -161,6 +168,7 @@ class Worker:
         stats.dead_letters += work.dead_letters
         stats.commits += 1
         stats.counters = dict(Counter(stats.counters) + work.counters)
+        self._flying = None
 
     def _begin_again(self) -> None:
         self._flying = None
