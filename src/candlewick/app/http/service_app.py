@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
 
 from candlewick import __version__
 from candlewick.app.http import openapi, problems
@@ -17,7 +18,7 @@ from candlewick.kernel.ids import IdSource
 from candlewick.kernel.lifecycle import Health, State
 from candlewick.kernel.logging import correlated
 from candlewick.kernel.metrics import Metrics
-from candlewick.kernel.openapi import Problem
+from candlewick.kernel.openapi import Problem, reply
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,6 +28,41 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _CORRELATION = b"x-correlation-id"
 _MODE = b"x-candlewick-mode"
 _SERVING = (State.READY, State.DEGRADED)
+
+
+class HealthView(msgspec.Struct, frozen=True):
+    """Whether a service serves."""
+
+    service: str
+    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
+
+
+class HealthDetail(msgspec.Struct, frozen=True):
+    """A service's state, its reason, and facts of its own."""
+
+    service: str
+    version: str
+    mode: str
+    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
+    detail: str
+    facts: dict[str, str | int | float | bool | None]
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """A port that a service stands on; ``detail`` says what is wrong with it."""
+
+    ok: bool
+    detail: str | None
+
+
+class Dependencies(msgspec.Struct, frozen=True):
+    """The ports that a service stands on, by name."""
+
+    service: str
+    dependencies: dict[str, Dependency]
+
+
+_OWN_SCHEMAS = (HealthView, HealthDetail, Dependencies)
 
 
 class ServiceApp:
@@ -48,9 +84,10 @@ class ServiceApp:
         self._health, self._dependencies, self._metrics = health, dependencies, metrics
         self._ids, self._logger = ids, logger
         self._hot: Mapping[str, ASGIApp] = {}
-        self._schemas: Sequence[type[msgspec.Struct]] = ()
+        self._schemas: Sequence[type[msgspec.Struct]] = _OWN_SCHEMAS
         self._title = title
         self.api = self._new_api()
+        self._routes: Sequence[BaseRoute] = self.api.routes
 
     def _new_api(self) -> FastAPI:
         api = FastAPI(
@@ -65,23 +102,17 @@ class ServiceApp:
         api.add_exception_handler(CandlewickError, self._known)
         api.add_exception_handler(RequestValidationError, self._invalid)
         api.add_exception_handler(HTTPException, self._http)
-        api.add_api_route(
-            "/health", self._get_health, tags=["health"], response_model=None, name=f"{self._name}_health"
+        told: tuple[tuple[str, Any, type[msgspec.Struct], bool], ...] = (
+            ("", self._get_health, HealthView, True),
+            ("/detailed", self._get_detailed, HealthDetail, True),
+            ("/dependencies", self._get_dependencies, Dependencies, False),
         )
-        api.add_api_route(
-            "/health/detailed",
-            self._get_detailed,
-            tags=["health"],
-            response_model=None,
-            name=f"{self._name}_health_detailed",
-        )
-        api.add_api_route(
-            "/health/dependencies",
-            self._get_dependencies,
-            tags=["health"],
-            response_model=None,
-            name=f"{self._name}_health_dependencies",
-        )
+        for path, answer, kind, may_fail in told:
+            docs = reply(kind, "How it is.", errors=())
+            if may_fail:
+                docs["responses"][503] = {**docs["responses"][200], "description": "It does not serve; the same body."}
+            name = f"{self._name}_health{path.replace('/', '_')}"
+            api.add_api_route(f"/health{path}", answer, tags=["health"], name=name, **docs)
         api.add_api_route("/service/openapi.json", self._get_openapi, include_in_schema=False)
         api.add_api_route(
             "/metrics",
@@ -89,6 +120,7 @@ class ServiceApp:
             tags=["health"],
             response_class=Response,
             response_model=None,
+            responses={200: {"description": "Samples.", "content": {"text/plain": {"schema": {"type": "string"}}}}},
             name=f"{self._name}_metrics",
         )
         return api
@@ -96,11 +128,13 @@ class ServiceApp:
     def mount(self, service: Any) -> None:
         """Take over the router and hot paths of a service that has just been built."""
         self.api = self._new_api()
+        self._routes = self.api.routes
         self._hot = dict(getattr(service, "hot", {}))
-        self._schemas = tuple(getattr(service, "schemas", ()))
+        self._schemas = (*_OWN_SCHEMAS, *getattr(service, "schemas", ()))
         router = getattr(service, "router", None)
         if router is not None:
             self.api.include_router(router)
+            self._routes = [*self.api.routes, *router.routes]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -179,11 +213,28 @@ class ServiceApp:
 
     async def _http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        codes = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 400: "BAD_REQUEST"}
-        detail = f"there is nothing at {request.url.path}" if error.status_code == 404 else str(error.detail)
-        reply = _reply(problems.plain(error.status_code, codes.get(error.status_code, "HTTP_ERROR"), detail))
-        reply.headers.update(error.headers or {})
-        return reply
+        if error.status_code == 404:
+            return _reply(problems.plain(404, "NOT_FOUND", f"there is nothing at {request.url.path}"))
+        if error.status_code == 405:
+            allowed = ", ".join(sorted(self._methods_at(request.scope)))
+            answer = _reply(
+                problems.plain(405, "METHOD_NOT_ALLOWED", f"the path takes {allowed}, was {request.method!r}")
+            )
+            answer.headers["allow"] = allowed
+            return answer
+        if error.status_code == 400:  # what FastAPI says of a body that is not even text
+            return _reply(problems.plain(422, "BAD_REQUEST", str(error.detail)))
+        answer = _reply(problems.plain(error.status_code, "HTTP_ERROR", str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    def _methods_at(self, scope: Scope) -> set[str]:
+        """Of all routes of the path: Starlette names those of the first alone."""
+        found: set[str] = set()
+        for route in self._routes:
+            if route.matches(scope)[0] is not Match.NONE:
+                found |= getattr(route, "methods", None) or set()
+        return found
 
     # -- health ------------------------------------------------------------------------------------------------
 

@@ -70,14 +70,17 @@ class ServiceContext:
         await self.messaging.open()
 
     async def close(self) -> None:
+        """What may still speak stops first (tasks, jobs, the stream), then the door to the log, then the stores."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        for port in ("jobs", "stream"):
+            if port in self._owned:
+                await self._owned.pop(port).stop()
         if hasattr(self, "messaging"):
             await self.messaging.close()
-        for thing in reversed(self._owned.values()):
-            close = getattr(thing, "close", None) or thing.stop
-            await close()
+        for store in self._owned.values():
+            await store.close()
         self._owned.clear()
 
     def _port(self, name: str) -> Any:
