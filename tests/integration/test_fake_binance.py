@@ -59,7 +59,11 @@ async def test_it_runs_as_a_program_and_plays_a_recording_for_ever(tmp_path: Pat
         assert len(ids) > 60, "the second and third round go on"
         assert ids == list(range(ids[0], ids[0] + len(ids)))
         assert not sink.complaints
-        got = await venue.candles("BTC-USDT", "1s", 0, SystemClock().now_ns())
+        for _ in range(100):
+            got = await venue.candles("BTC-USDT", "1s", 0, SystemClock().now_ns())
+            if got.trades.sum() > 0:
+                break
+            await asyncio.sleep(0.05)  # the second has to close first
         assert got.trades.sum() > 0
         await venue.close()
     finally:
