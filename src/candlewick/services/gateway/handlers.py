@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from candlewick import __version__
-from candlewick.contracts.collector import ConnectionChanged, TradeBatch
+from candlewick.contracts.collector import ConnectionChanged, Progress, TradeBatch
 from candlewick.contracts.history import GapClosed, GapOpened
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError
@@ -70,7 +70,7 @@ class Overview:
         self._started_ns = clock.now_ns()
         self._lags_ms: deque[float] = deque(maxlen=_LAGS_KEPT)
         self._arrivals: deque[tuple[int, int]] = deque()
-        self._last_trade: dict[str, int] = {}
+        self._heard: dict[str, int] = {}
         self._connections: dict[str, str] = {}
         self._gaps: set[str] = set()
         self._last_event_ns = 0
@@ -95,8 +95,11 @@ class Overview:
             if isinstance(message, TradeBatch):
                 newest = int(message.columns_v1.ts_event[-1])
                 self._lags_ms.append((event.ts_append - newest) / NS_PER_MS)
-                self._last_trade[message.key] = event.ts_append
+                self._heard[message.key] = event.ts_append
                 self._last_event_ns = max(self._last_event_ns, newest)
+            elif isinstance(message, Progress):
+                if message.feed_alive:
+                    self._heard[message.key] = event.ts_append
             elif isinstance(message, ConnectionChanged):
                 self._connections[message.key] = message.state
             elif isinstance(message, GapOpened):
@@ -110,12 +113,12 @@ class Overview:
         topics = await self._log.describe()
         now = self._clock.now_ns()
         lags = sorted(self._lags_ms) if mode == "live" else []
-        stale = sum(now - at > _STALE_S * NS_PER_SECOND for at in self._last_trade.values())
+        stale = sum(now - at > _STALE_S * NS_PER_SECOND for at in self._heard.values())
         span_s = (
             max(1.0, (self._clock.monotonic_ns() - self._arrivals[0][0]) / NS_PER_SECOND) if self._arrivals else 1.0
         )
         connected = any(state == "connected" for state in self._connections.values()) or (
-            mode != "live" and bool(self._last_trade) and stale < len(self._last_trade)
+            mode != "live" and bool(self._heard) and stale < len(self._heard)
         )
         return Status(
             version=__version__,
@@ -124,7 +127,7 @@ class Overview:
             ready=all(s.state in ("ready", "degraded") for s in services),
             now=(self._last_event_ns if mode == "replay" and self._last_event_ns else now) // NS_PER_MS,
             started_at=self._started_ns // NS_PER_MS,
-            feed=FeedView(_quantile(lags, 0.5), _quantile(lags, 0.99), connected, len(self._last_trade), stale),
+            feed=FeedView(_quantile(lags, 0.5), _quantile(lags, 0.99), connected, len(self._heard), stale),
             gaps_open=len(self._gaps),
             events_per_second=round(sum(n for _, n in self._arrivals) / span_s, 1),
             log=LogView(sum(t.bytes for t in topics), sum(t.records for t in topics)),

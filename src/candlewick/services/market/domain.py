@@ -1,10 +1,11 @@
 """Prices, tickers, books and tapes of the followed symbols, as values. No I/O, no clock."""
 
 from collections import deque
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from candlewick.contracts.base import ORIGIN_NAMES
@@ -21,7 +22,7 @@ _NS_PER_MS = 1_000_000
 
 
 class TickerView(msgspec.Struct, frozen=True):
-    """What moves, over the last 24 hours."""
+    """What moves, over the last 24 hours. ``ts`` is the newest word on the price: a trade's or a quote's."""
 
     exchange: str
     symbol: str
@@ -51,13 +52,16 @@ class TradeView(msgspec.Struct, frozen=True):
     ts: int
 
 
+Level = Annotated[tuple[float, ...], Meta(min_length=2, max_length=2)]
+
+
 class BookView(msgspec.Struct, frozen=True):
     """The best levels, best first, as [price, size]."""
 
     exchange: str
     symbol: str
-    bids: list[tuple[float, float]]
-    asks: list[tuple[float, float]]
+    bids: list[Level]
+    asks: list[Level]
     ts: int
     sequence: int
     in_sequence: bool
@@ -77,6 +81,7 @@ class SymbolState:
         self.book: BookUpdated | None = None
         self.book_ts = 0
         self._quote: QuoteUpdated | None = None
+        self._quote_ts = 0
         self._last: float | None = None
         self._last_ts: int | None = None
         self._origin: str | None = None
@@ -101,8 +106,8 @@ class SymbolState:
             self._last, self._last_ts = float(prices[-1]), int(times[-1])
             self._origin = ORIGIN_NAMES[batch.origin]
 
-    def on_quote(self, quote: QuoteUpdated) -> None:
-        self._quote = quote
+    def on_quote(self, quote: QuoteUpdated, ts_ms: int) -> None:
+        self._quote, self._quote_ts = quote, ts_ms
 
     def on_book(self, book: BookUpdated, ts_ms: int) -> None:
         self.book, self.book_ts = book, ts_ms
@@ -113,7 +118,8 @@ class SymbolState:
         open_row = self.windows.open_row(_MINUTE)
         newest = int(open_row["open_time_ms"][0]) if open_row is not None else minutes.last_open_ms
         rows = minutes.slice(*minutes.between(newest - _DAY_MS + 60_000, newest + 60_000)) if newest >= 0 else None
-        last, ts, origin = self._last, self._last_ts, self._origin
+        last, origin = self._last, self._origin
+        ts = max(self._last_ts, self._quote_ts) if self._last_ts is not None else None
         quality = None
         figures: dict[str, float | None] = dict.fromkeys(("open", "high", "low", "volume", "quote"))
         if rows is not None and (len(rows["open"]) or open_row is not None):

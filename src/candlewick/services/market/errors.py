@@ -9,6 +9,12 @@ class SymbolNotFollowed(NotFound):
     code = "SYMBOL_NOT_FOLLOWED"
 
 
+class ExchangeNotFollowed(Rejected):
+    """The exchange is known, but this session follows another one: a symbol there would never get a price."""
+
+    code = "EXCHANGE_NOT_FOLLOWED"
+
+
 class SymbolNotListed(Rejected):
     """The exchange does not list the symbol."""
 

@@ -24,6 +24,7 @@ from candlewick.quant.windows.symbol import Rows
 from candlewick.services.market.domain import SymbolState
 from candlewick.services.market.errors import (
     BadQuery,
+    ExchangeNotFollowed,
     HistoryFailed,
     SymbolNotFollowed,
     SymbolNotListed,
@@ -33,6 +34,7 @@ from candlewick.services.market.ports import SymbolTable
 from candlewick.services.market.settings import MarketSettings
 
 _NS = 1_000_000
+LATEST_MS = (1 << 42) - 1  # in 2109; what comes later does not fit an int64 of nanoseconds with room to add
 Key = tuple[str, str]
 
 
@@ -95,7 +97,12 @@ class Market:
             self.add_state(instrument)
 
     async def add_symbol(self, venue: Venue, symbol: str) -> Instrument:
-        """Follow one more symbol. Raises SymbolNotListed, SymbolTaken."""
+        """Follow one more symbol. Raises ExchangeNotFollowed, SymbolNotListed, SymbolTaken."""
+        if venue.info.name != self._settings.exchange:
+            raise ExchangeNotFollowed(
+                f"symbols of {self._settings.exchange} are followed here, was {venue.info.name!r}",
+                hint="Start with --exchange to follow another",
+            )
         instrument = next((i for i in await venue.instruments() if i.symbol == symbol), None)
         if instrument is None:
             raise SymbolNotListed(f"{venue.info.name} does not list the symbol, was {symbol!r}")
@@ -200,7 +207,7 @@ class Market:
                     state.on_trades(message)
             elif isinstance(message, QuoteUpdated):
                 if state := self.states.get((message.exchange, message.symbol)):
-                    state.on_quote(message)
+                    state.on_quote(message, event.envelope.ts_event // _NS)
             elif isinstance(message, BookUpdated) and (state := self.states.get((message.exchange, message.symbol))):
                 state.on_book(message, event.envelope.ts_event // _NS)
 
@@ -281,6 +288,8 @@ def with_cursor(page: Page, cursor: str) -> Page:
         kind, _, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
         time_ms = int(text)
         field = {"before": "end", "from": "start"}[kind]
+        if not 0 <= time_ms <= LATEST_MS:
+            raise ValueError
     except (ValueError, KeyError):
-        raise BadQuery(f"cursor must be the 'next' of an earlier page, was {cursor!r}") from None
+        raise BadQuery(f"cursor must be the 'next' of an earlier page, was {cursor[:60]!r}") from None
     return msgspec.structs.replace(page, **{field: time_ms})

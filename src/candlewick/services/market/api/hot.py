@@ -3,12 +3,17 @@
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
+
+from candlewick.kernel.logging import correlation_id
+from candlewick.kernel.openapi import Problem
 from candlewick.services.market.api import tables
 from candlewick.services.market.api.queries import page_json, page_of
 from candlewick.services.market.errors import BadQuery
 from candlewick.services.market.handlers import Found, Market, Page
 
 _JSON = "application/json"
+_encode = msgspec.json.Encoder().encode
 
 
 class HotCandles:
@@ -19,7 +24,9 @@ class HotCandles:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            await _answer(send, 405, b"", _JSON, [(b"allow", b"GET")])
+            detail = f"candles are read with GET, was {scope['method'][:20]!r}"
+            problem = Problem("Method Not Allowed", 405, "METHOD_NOT_ALLOWED", detail, correlation_id())
+            await _answer(send, 405, _encode(problem), "application/problem+json", [(b"allow", b"GET")])
             return
         parts = scope["path"].split("/")
         if len(parts) != 5:

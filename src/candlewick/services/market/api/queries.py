@@ -1,5 +1,6 @@
 """What a query asks for, and the JSON body of a page of candles."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -8,9 +9,10 @@ import msgspec
 from candlewick.contracts.timeframes import seconds_of
 from candlewick.quant.windows.encoding import encode_row
 from candlewick.services.market.errors import BadQuery
-from candlewick.services.market.handlers import Found, Page, with_cursor
+from candlewick.services.market.handlers import LATEST_MS, Found, Page, with_cursor
 
 DEFAULT_LIMIT, MAX_LIMIT = 500, 10_000
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _encode = msgspec.json.Encoder().encode
 
 
@@ -22,18 +24,21 @@ def time_ms(text: str, name: str) -> int:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError:
-            raise BadQuery(f"{name} must be ms since 1970 or ISO 8601, was {text!r}") from None
+            raise BadQuery(f"{name} must be ms since 1970 or ISO 8601, was {text[:60]!r}") from None
         value = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-    if not 0 <= value < 1 << 43:
-        raise BadQuery(f"{name} must lie between 1970 and 2248, was {text!r}")
+    if not 0 <= value <= LATEST_MS:
+        raise BadQuery(f"{name} must lie between 1970 and 2109, was {text[:60]!r}")
     return value
 
 
 def page_of(exchange: str, symbol: str, timeframe: str, query: Mapping[str, str]) -> Page:
     """The page that path and query ask for. Raises BadQuery, UnknownTimeframe."""
+    for what, name in (("exchange", exchange), ("symbol", symbol)):
+        if not _NAME.fullmatch(name):
+            raise BadQuery(f"{what} must be 1 to 40 letters, digits, dots and dashes, was {name[:60]!r}")
     limit_text = query.get("limit", str(DEFAULT_LIMIT))
-    if not (limit_text.isascii() and limit_text.isdigit() and 1 <= int(limit_text) <= MAX_LIMIT):
-        raise BadQuery(f"limit must be a number from 1 to {MAX_LIMIT}, was {limit_text!r}")
+    if not (re.fullmatch("[0-9]{1,9}", limit_text) and 1 <= int(limit_text) <= MAX_LIMIT):
+        raise BadQuery(f"limit must be a number from 1 to {MAX_LIMIT}, was {limit_text[:60]!r}")
     times = {name: time_ms(query[name], name) if name in query else None for name in ("start", "end", "as_of")}
     page = Page(exchange, symbol, seconds_of(timeframe), times["start"], times["end"], int(limit_text), times["as_of"])
     if "cursor" in query:

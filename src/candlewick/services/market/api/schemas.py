@@ -197,7 +197,7 @@ DOCS: dict[str, dict[str, Any]] = {
     },
     "symbols": reply(SymbolList, "The followed symbols.", errors=(503,)),
     "add_symbol": {
-        **reply(InstrumentView, "The symbol, followed from now on.", status=201, errors=(404, 409, 422, 503)),
+        **reply(InstrumentView, "The symbol, followed from now on.", status=201, errors=(404, 409, 422, 503, 507)),
         "openapi_extra": {
             "requestBody": {
                 "required": True,
@@ -205,7 +205,7 @@ DOCS: dict[str, dict[str, Any]] = {
             }
         },
     },
-    "remove_symbol": reply(Removed, "The symbol is no longer followed.", errors=_ERRORS),
+    "remove_symbol": reply(Removed, "The symbol is no longer followed.", errors=(*_ERRORS, 507)),
     "tickers": reply(TickerList, "Tickers."),
     "book": reply(BookView, "The best levels.", errors=_ERRORS),
     "trades": reply(TradeList, "The newest trades.", errors=_ERRORS),
