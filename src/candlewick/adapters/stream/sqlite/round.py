@@ -10,11 +10,13 @@ from candlewick.adapters._sqlite.logfile import Append, LogFile, Row
 from candlewick.adapters.stream.sqlite.state import OperatorState, Statement
 from candlewick.contracts import codec, topics
 from candlewick.contracts.base import Envelope, Message
-from candlewick.contracts.operators import Operator, Step
+from candlewick.contracts.operators import Operator, Output
 from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Rejected, Retryable
 from candlewick.kernel.ids import derived_id
 from candlewick.ports.log import MixedKeys, RecordTooLarge
 
+# Of these topics a round sends only the newest message of a key: who replays fast need not see every step [13].
+CONFLATED = frozenset({topics.OPEN_OHLCV.name})
 OPERATOR_FAILED = "OPERATOR_FAILED"
 
 
@@ -28,6 +30,7 @@ class Round(msgspec.Struct):
     outputs: int
     dead_letters: int
     counters: Counter[str]
+    latest: dict[tuple[str, str], tuple[Row, Envelope, int, Output]]
 
 
 class Processor:
@@ -54,7 +57,7 @@ class Processor:
         A record that cannot be read or that the operator fails on goes to the dead letters with its reason, and its
         key goes on without it. Raises what is no record's fault: Retryable, and Corrupt or Fatal from the operator.
         """
-        done = Round([], [], {}, 0, 0, 0, Counter())
+        done = Round([], [], {}, 0, 0, 0, Counter(), {})
         for row in rows:
             done.messages += 1
             try:
@@ -65,6 +68,10 @@ class Processor:
             self._step("decoded")
             self._apply(connection, row, message, done)
             self._step("applied")
+        for row, envelope, ordinal, output in done.latest.values():
+            done.appends.append(self._encode(row, envelope, ordinal, output))
+        done.outputs += len(done.latest)
+        done.latest = {}
         done.statements = self._state.drain()
         return done
 
@@ -86,7 +93,13 @@ class Processor:
             names = operator.cold_keys(hot, message)
             entries = self._state.cold(connection, place, names) if names else {}
             step = operator.apply(hot, message, entries)
-            appends = self._encode(row, envelope, step)
+            appends: list[Append] = []
+            latest: dict[tuple[str, str], tuple[Row, Envelope, int, Output]] = {}
+            for ordinal, output in enumerate(step.outputs):
+                if output.topic in CONFLATED:
+                    latest[output.topic, row.key] = (row, envelope, ordinal, output)
+                else:
+                    appends.append(self._encode(row, envelope, ordinal, output))
         except (Corrupt, Fatal, Retryable):
             raise
         except CandlewickError as error:
@@ -97,7 +110,8 @@ class Processor:
             return
         self._state.put(place, step.hot, step.cold)
         done.appends += appends
-        done.outputs += len(step.outputs)
+        done.outputs += len(appends)
+        done.latest.update(latest)
         for name, count in step.counters.items():
             done.counters[name] += count
         for letter in step.dead_letters:
@@ -105,33 +119,24 @@ class Processor:
             value = codec.encode(letter.message)
             self._send_dead(done, row, letter.code, letter.detail, value)
 
-    def _encode(self, row: Row, envelope: Envelope, step: Step) -> list[Append]:
-        if not step.outputs:
-            return []
-        file, operator = self._file, self._operator
-        topic, partition = file.place(row.log)
-        origin = ((topic, partition, row.offset),)
-        correlation = envelope.correlation_id or envelope.id
-        appends: list[Append] = []
-        for ordinal, output in enumerate(step.outputs):
-            message = output.message
-            header = codec.encode_envelope(
-                Envelope(
-                    id=derived_id(operator.name, operator.version, origin, ordinal),
-                    type=type(message).__name__,
-                    ts_event=output.ts_event,
-                    ts_recv=envelope.ts_recv,
-                    key=message.key,
-                    producer=self._producer,
-                    schema_version=type(message).VERSION,
-                    correlation_id=correlation,
-                    causation_id=envelope.id,
-                )
+    def _encode(self, row: Row, envelope: Envelope, ordinal: int, output: Output) -> Append:
+        file, operator, message = self._file, self._operator, output.message
+        header = codec.encode_envelope(
+            Envelope(
+                id=derived_id(operator.name, operator.version, ((*file.place(row.log), row.offset),), ordinal),
+                type=type(message).__name__,
+                ts_event=output.ts_event,
+                ts_recv=envelope.ts_recv,
+                key=message.key,
+                producer=self._producer,
+                schema_version=type(message).VERSION,
+                correlation_id=envelope.correlation_id or envelope.id,
+                causation_id=envelope.id,
             )
-            value = codec.encode(message)
-            file.check_size(message.key, header, value)
-            appends.append((file.number(output.topic, message.key), message.key, header, value))
-        return appends
+        )
+        value = codec.encode(message)
+        file.check_size(message.key, header, value)
+        return file.number(output.topic, message.key), message.key, header, value
 
     def _bury(self, done: Round, row: Row, code: str, detail: str) -> None:
         done.dead_letters += 1
