@@ -209,7 +209,8 @@ class ServiceApp:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return _reply(problems.plain(422, "BAD_REQUEST", f"{where}: {first['msg']}, was {first.get('input')!r}"[:500]))
+        detail = f"{where}: {first['msg']}, was {repr(first.get('input'))[:100]}"
+        return _reply(problems.plain(422, "BAD_REQUEST", detail))
 
     async def _http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

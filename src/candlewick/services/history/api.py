@@ -143,7 +143,9 @@ def new_router(
         """One job."""
         return _json(queries.job_view(await context.jobs.get(job_id)))
 
-    @router.post("/jobs/{job_id}/cancel", tags=["jobs"], **reply(queries.JobView, "The job.", errors=(404, 422, 503)))
+    @router.post(
+        "/jobs/{job_id}/cancel", tags=["jobs"], **reply(queries.JobView, "The job.", errors=(404, 422, 503, 507))
+    )
     async def cancel_job(job_id: Annotated[str, Path(max_length=60)]) -> Response:
         """Ask a job to stop; it does at its next report."""
         return _json(queries.job_view(await context.jobs.cancel(job_id)))
@@ -153,7 +155,10 @@ def new_router(
         """The backups kept, oldest first."""
         return _json(queries.BackupList([_backup(each) for each in await backups.manifests()]))
 
-    @router.post("/history/backups", tags=["history"], **reply(queries.JobView, "The job.", status=202, errors=(503,)))
+    @router.post(
+        "/history/backups", tags=["history"],
+        **reply(queries.JobView, "The job.", status=202, errors=(503, 507)),
+    )  # fmt: skip
     async def start_backup() -> Response:
         """Make a backup now; one that is running already is not started twice."""
         return _json(queries.job_view(await submit(archive.KIND)), 202)
