@@ -13,12 +13,20 @@ from candlewick.kernel.system import SystemClock
 DEMO = "demo"
 LIVE = "binance"
 PROBE_TIMEOUT_S = 2.0
+# Files of rows; everything else given to --replay is a recording of frames.
+TABLE_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".jsonl", ".jsonl.gz", ".parquet", ".feather", ".zip")
 
 
 class BadSpeed(Rejected):
     """A replay speed that is neither a positive number nor max."""
 
     code = "BAD_SPEED"
+
+
+class MixedReplay(Rejected):
+    """Recordings of frames and files of rows cannot be played together."""
+
+    code = "MIXED_REPLAY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +38,7 @@ class Session:
     detail: str
     why: str = ""
     paths: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
     speed: float = 1.0
 
     @property
@@ -41,7 +50,12 @@ class Session:
         """The settings that follow from it, weaker than the file's."""
         return {
             "market": {"exchange": self.exchange},
-            "collector": {"exchange": self.exchange, "replay_paths": self.paths, "replay_speed": self.speed},
+            "collector": {
+                "exchange": self.exchange,
+                "replay_paths": self.paths,
+                "replay_speed": self.speed,
+                "follow": not self.files,
+            },
             "gateway": {"mode_detail": self.detail},
         }
 
@@ -75,10 +89,16 @@ async def is_reachable(configuration: Configuration) -> bool:
 
 
 def replay(paths: Sequence[Path], speed: str, *, exchange: str = LIVE) -> Session:
-    """A recording played by the collector. Raises BadSpeed."""
+    """Recordings played by the collector, or files of candles and trades played beside it. Raises BadSpeed,
+    MixedReplay."""
     times = speed_of(speed)
-    shown = "as fast as possible" if times == 0 else f"{times:g}x"
-    return Session(exchange, "replay", f"replay {shown}", paths=tuple(str(p.absolute()) for p in paths), speed=times)
+    shown = "replay as fast as possible" if times == 0 else f"replay {times:g}x"
+    files = tuple(p for p in paths if p.name.endswith(TABLE_SUFFIXES))
+    if files and len(files) < len(paths):
+        raise MixedReplay("--replay takes recordings, or files of candles and trades, not both at once")
+    if files:
+        return Session(exchange, "replay", shown, files=files, speed=times)
+    return Session(exchange, "replay", shown, paths=tuple(str(p.absolute()) for p in paths), speed=times)
 
 
 def speed_of(text: str) -> float:

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from candlewick import __version__
 from candlewick.app import session as sessions
@@ -14,6 +15,10 @@ from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.configuration import Configuration
 from candlewick.app.registry import SERVICES
 from candlewick.kernel import logging
+from candlewick.kernel.errors import CandlewickError
+
+if TYPE_CHECKING:
+    from candlewick.app.profiles.embedded import EmbeddedResources
 
 EXAMPLES = """examples:
   candlewick up                                 live public data, or the demo market when offline
@@ -46,6 +51,8 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
     logging.configure(config.app.log_level, config.app.log_format)
     listener = bind(config.app.host, config.app.port)
     session = await _session(parsed, config)
+    if session.mode == "replay" and parsed.data_dir is None:
+        parsed.data_dir = config.data_dir / "replay"  # recorded prices do not mix with live ones of the same venue
     config = configuration(parsed, profile=session.profile())
     if session.why:
         print(session.why, file=sys.stderr, flush=True)
@@ -63,11 +70,16 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
         seconds = time.perf_counter() - started
         where = f"({session.detail}, data in {config.data_dir})"
         print(f"Candlewick {__version__} is ready in {seconds:.1f} s: {address}  {where}", flush=True)
-        probe = asyncio.ensure_future(_look_for_venue(config)) if session.why else None
+        beside = []
+        if session.why:
+            beside.append(asyncio.ensure_future(_look_for_venue(config)))
+        if session.files:
+            beside.append(asyncio.ensure_future(_play_files(session, resources)))
         await stop.wait()
         print("stopping ...", file=sys.stderr, flush=True)
-        if probe is not None:
-            probe.cancel()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         await server.stop()
     print("stopped; everything accepted is stored", file=sys.stderr, flush=True)
     return 0
@@ -77,6 +89,24 @@ async def _session(parsed: argparse.Namespace, config: Configuration) -> session
     if parsed.replay:
         return sessions.replay(parsed.replay, parsed.speed)
     return await sessions.choose(parsed.exchange, config)
+
+
+async def _play_files(session: sessions.Session, resources: "EmbeddedResources") -> None:
+    """Candles and trades of files, at the session's speed; what cannot be read is told, the rest plays on."""
+    from candlewick.app.importing.playing import FilePlayer
+    from candlewick.app.importing.publisher import Publisher
+    from candlewick.app.importing.source import Options, look
+
+    publisher = Publisher(resources.log, resources.ids, resources.clock)
+    options = Options(exchange=session.exchange)
+    player = FilePlayer(publisher, resources.clock, options, speed=session.speed)
+    for path in session.files:
+        try:
+            await player.play(await asyncio.to_thread(look, path, options))
+        except CandlewickError as error:
+            print(f"candlewick: {path.name}: {error.code}: {error}", file=sys.stderr, flush=True)
+    await publisher.close()
+    print("played to the end", file=sys.stderr, flush=True)
 
 
 async def _look_for_venue(config: Configuration) -> None:

@@ -39,6 +39,8 @@ class Collector:
         if self._settings.replay_paths:
             self._context.background("playback", self._play())
             return
+        if not self._settings.follow:
+            return
         await self._context.messaging.replay(("market.symbols",), self._on_symbols)
         self._context.background("feed", self._keep_feed())
 

@@ -10,6 +10,7 @@ class CollectorSettings(msgspec.Struct, frozen=True):
     """How venues are followed."""
 
     exchange: Annotated[str, Meta(description="The venue to connect to.")] = "demo"
+    follow: Annotated[bool, Meta(description="Connect to the venue; off while a file is played instead.")] = True
     replay_paths: Annotated[
         tuple[str, ...], Meta(description="Recordings to play instead of connecting to a venue.")
     ] = ()

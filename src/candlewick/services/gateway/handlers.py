@@ -10,7 +10,7 @@ import msgspec
 
 from candlewick import __version__
 from candlewick.contracts.collector import ConnectionChanged, Progress, TradeBatch
-from candlewick.contracts.history import GapClosed, GapOpened
+from candlewick.contracts.history import CandlesFetched, GapClosed, GapOpened
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError
 from candlewick.ports.log import EventLog
@@ -97,6 +97,8 @@ class Overview:
                 self._lags_ms.append((event.ts_append - newest) / NS_PER_MS)
                 self._heard[message.key] = event.ts_append
                 self._last_event_ns = max(self._last_event_ns, newest)
+            elif isinstance(message, CandlesFetched):
+                self._last_event_ns = max(self._last_event_ns, event.envelope.ts_event)
             elif isinstance(message, Progress):
                 if message.feed_alive:
                     self._heard[message.key] = event.ts_append

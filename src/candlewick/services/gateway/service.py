@@ -9,7 +9,7 @@ from candlewick.services.gateway.domain import ROUTES, SERVICES
 from candlewick.services.gateway.handlers import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
 
-_WATCHED = ("raw.market-data", "collector.connections", "history.gaps")
+_WATCHED = ("raw.market-data", "collector.connections", "history.gaps", "history.candles")
 
 
 class Gateway:

@@ -70,11 +70,14 @@ class Market:
         history: ServiceClient,
         clock: Clock,
         logger: Any,
+        *,
+        discover: bool = False,
     ) -> None:
+        """``discover``: follow every symbol that is heard of, as replays do."""
         self._settings, self._table, self._messaging, self._history = settings, table, messaging, history
         self._clock, self._logger = clock, logger
         self.states: dict[Key, SymbolState] = {}
-        self._loading: set[Key] = set()
+        self._discover = discover
 
     # -- symbols -----------------------------------------------------------------------------------------------
 
@@ -195,7 +198,7 @@ class Market:
         for event in events:
             message = event.message
             if isinstance(message, (CandleBatch, CandlesFetched, CandlesRepaired)):
-                state = self.states.get((message.exchange, message.symbol))
+                state = self._followed(message)
                 if state is None:
                     continue
                 if event.topic == OPEN_OHLCV.name:
@@ -203,13 +206,34 @@ class Market:
                 else:
                     state.windows.apply(message.columns_v1)
             elif isinstance(message, TradeBatch):
-                if state := self.states.get((message.exchange, message.symbol)):
+                if state := self._followed(message):
                     state.on_trades(message)
             elif isinstance(message, QuoteUpdated):
                 if state := self.states.get((message.exchange, message.symbol)):
                     state.on_quote(message, event.envelope.ts_event // _NS)
             elif isinstance(message, BookUpdated) and (state := self.states.get((message.exchange, message.symbol))):
                 state.on_book(message, event.envelope.ts_event // _NS)
+
+    def _followed(self, message: CandleBatch | CandlesFetched | CandlesRepaired | TradeBatch) -> SymbolState | None:
+        """The symbol's state; in a replay a symbol is followed when the recording first speaks of it."""
+        state = self.states.get((message.exchange, message.symbol))
+        if state is None and self._discover:
+            columns = message.columns_v1
+            base, _, quote = message.symbol.partition("-")
+            state = self.add_state(
+                Instrument(
+                    message.exchange,
+                    message.symbol,
+                    base + quote,
+                    base,
+                    quote,
+                    f"{10.0**-columns.price_scale:.18f}".rstrip("0"),
+                    f"{10.0**-columns.size_scale:.18f}".rstrip("0"),
+                    columns.price_scale,
+                    columns.size_scale,
+                )
+            )
+        return state
 
     # -- pages -------------------------------------------------------------------------------------------------
 

@@ -35,6 +35,7 @@ class MarketService:
             context.client("history"),
             context.clock,
             context.logger,
+            discover=context.mode == "replay",
         )
         self.router = new_router(self._market, context)
         self.hot = {"/ohlcv/": HotCandles(self._market)}
@@ -50,7 +51,7 @@ class MarketService:
         for instrument in known:
             positions = positions or dict(await self._market.load(instrument.exchange, instrument.symbol))
         await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=positions)
-        if not known:
+        if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)
 

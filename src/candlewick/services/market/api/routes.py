@@ -1,6 +1,6 @@
 """Routes of the market service."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Body, Path, Query, Request, Response
@@ -28,9 +28,10 @@ def _json(body: Any, status: int = 200) -> Response:
 
 def _view(instrument: Instrument, context: Context) -> InstrumentView:
     simulated = context.venue(instrument.exchange).info.simulated
+    origin: Literal["simulated", "replay", "live"] = "replay" if context.mode == "replay" else "live"
     return InstrumentView(
         instrument.exchange, instrument.symbol, instrument.base, instrument.quote, instrument.price_tick,
-        instrument.size_step, instrument.status, "simulated" if simulated else "live",
+        instrument.size_step, instrument.status, "simulated" if simulated else origin,
     )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ class InstrumentView(msgspec.Struct, frozen=True):
     price_tick: str
     size_step: str
     status: str
-    origin: Literal["simulated", "live"]
+    origin: Literal["simulated", "replay", "live"]
 
 
 class CandlePage(msgspec.Struct, frozen=True):
