@@ -2,11 +2,13 @@
 
 import asyncio
 import os
-import resource
+import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import uvloop
 
@@ -15,10 +17,12 @@ from candlewick.app import kernels
 from candlewick.app.cli.replay import finished
 from candlewick.app.configuration import AppSettings, read
 from candlewick.app.profiles.embedded import EmbeddedResources
-from candlewick.app.runtime.host import Host
+from candlewick.app.runtime.host import Host, running
 from candlewick.kernel import logging
+from candlewick.ports.frames import Recording
 
 Frames = Sequence[tuple[int, bytes]]
+T = TypeVar("T")
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "BNBUSDT", "DOGEUSDT", "ADAUSDT", "AVAXUSDT")
 T0_MS = 1_700_000_000_000
 
@@ -54,14 +58,17 @@ class Memory:
 
 
 class FedResources(EmbeddedResources):
-    """The embedded profile with the frames of this process as its recording."""
+    """The embedded profile with a recording of this process."""
 
-    def __init__(self, folder: Path, frames: Frames, block: int) -> None:
+    def __init__(self, folder: Path, recording: Any) -> None:
         super().__init__(folder, AppSettings(log_max_bytes=8 << 30, log_retention_hours=1e6), mode="replay")
-        self._frames, self._block = frames, block
+        self._recording = recording
 
-    def recording(self, paths, speed, start, report):  # type: ignore[no-untyped-def]
-        return Memory(self._frames, self._block)
+    def recording(
+        self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
+    ) -> Recording:
+        made: Recording = self._recording
+        return made
 
 
 def one_core() -> None:
@@ -69,34 +76,37 @@ def one_core() -> None:
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 
 
-def rss_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-async def drain(
-    frames: Frames, *, block: int, services: Sequence[str] = ("stream", "collector")
-) -> tuple[float, float, dict[str, int], float]:
-    """Wall and CPU seconds from the first frame to the last committed candle, counters, and loop lag p99 in ms."""
+@asynccontextmanager
+async def fed(recording: Any, services: Sequence[str] = ("stream", "collector")) -> AsyncIterator[Host]:
+    """The services on a data dir of their own, playing the recording from the moment they start."""
     logging.configure("error")
     with tempfile.TemporaryDirectory() as folder:
-        resources = FedResources(Path(folder), frames, block)
         profile = {"collector": {"exchange": "binance", "replay_paths": ("memory",), "replay_speed": 0.0}}
         config = read(data_dir=Path(folder), environ={}, profile=profile)
-        host = Host(services, config, resources, member="bench")
-        lags: list[float] = []
-        watcher = asyncio.ensure_future(_lag(lags))
-        wall, cpu = time.perf_counter(), time.process_time()
-        try:
-            await host.start()
-            await finished(host)
-            took = time.perf_counter() - wall, time.process_time() - cpu
-            counters = dict(host.hosted["stream"].service.counters())
-            assert host.hosted["collector"].service.sink.trades == len(frames)
-        finally:
-            watcher.cancel()
-            await host.stop()
-        lags.sort()
-        return *took, counters, lags[int(len(lags) * 0.99)] if lags else 0.0
+        async with running(services, config, FedResources(Path(folder), recording), member="bench") as host:
+            yield host
+
+
+async def until_finished(host: Host) -> float:
+    """Wait for the last committed candle; returns the loop lag's p99 in ms."""
+    lags: list[float] = []
+    watcher = asyncio.ensure_future(_lag(lags))
+    try:
+        await finished(host)
+    finally:
+        watcher.cancel()
+    lags.sort()
+    return lags[int(len(lags) * 0.99)] if lags else 0.0
+
+
+async def drain(frames: Frames, *, block: int) -> tuple[float, float, dict[str, int], float]:
+    """Wall and CPU seconds from the first frame to the last committed candle, counters, and loop lag p99 in ms."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    async with fed(Memory(frames, block)) as host:
+        lag = await until_finished(host)
+        took = time.perf_counter() - wall, time.process_time() - cpu
+        assert host.hosted["collector"].service.sink.trades == len(frames)
+        return *took, dict(host.hosted["stream"].service.counters()), lag
 
 
 async def _lag(lags: list[float]) -> None:
@@ -106,8 +116,9 @@ async def _lag(lags: list[float]) -> None:
         lags.append(max(0.0, (time.perf_counter() - due) * 1000))
 
 
-def run(work):  # type: ignore[no-untyped-def]
+def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as the product's process does."""
     kernels.warm("binance")
+    sys.setswitchinterval(0.0005)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
