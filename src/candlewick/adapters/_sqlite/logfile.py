@@ -28,44 +28,25 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from candlewick.adapters._sqlite import schema
 from candlewick.adapters._sqlite.faults import is_own_fault, translated
 from candlewick.adapters._sqlite.news import News, Watcher
+from candlewick.adapters._sqlite.numbers import PartitionNumbers
+from candlewick.adapters._sqlite.options import LogOptions
 from candlewick.adapters._sqlite.presence import Presence
 from candlewick.adapters._sqlite.reader import Cursor, Row, size_of
 from candlewick.adapters._sqlite.writer import Append, Positions, Step, WriteRequest, Written, write
-from candlewick.contracts.topics import CATALOGUE, Topic, UnknownTopic, dead_letters
+from candlewick.contracts.topics import CATALOGUE, Topic
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError
-from candlewick.kernel.hashing import partition_of
 from candlewick.ports.log import LogCorrupt, LogUnavailable, Position, RecordTooLarge
 
 __all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "WriteRequest", "Written", "position_of"]
 
 _GROUP_REQUESTS = 1024
-_KNOWN_KEYS = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class LogOptions:
-    """``durable``: every commit is synced (3 to 12 times slower); without, a power loss may take the last commits (a
-    killed process never does). ``retention_s`` and ``retention_bytes`` bound what is kept of all topics together; a
-    topic's own retention counts where it is shorter. ``max_pages`` bounds the file (4 kB pages)."""
-
-    durable: bool = False
-    queue_bytes: int = 32 << 20
-    group_bytes: int = 4 << 20
-    record_bytes: int = 16 << 20
-    retention_s: float = 86_400.0
-    retention_bytes: int = 2 << 30
-    lease_s: float = 3.0
-    poll_within_s: float = 60.0
-    busy_s: float = 5.0
-    max_pages: int | None = None
 
 
 def position_of(offset: int) -> Position:
@@ -77,7 +58,7 @@ class SimulatedCrash(BaseException):
     """Raised by an ``on_step`` of a test: the writer stops on the spot, as if the process had been killed."""
 
 
-class LogFile:
+class LogFile(PartitionNumbers):
     """One log in one folder, opened by one process. Every method may be called from any thread."""
 
     def __init__(
@@ -94,7 +75,7 @@ class LogFile:
         self.directory = directory
         self.path = directory / "log.db"
         self.clock = clock
-        self.topics = tuple(topics)
+        super().__init__(topics)
         self.options = options or LogOptions()
         self._step: Step = on_step or (lambda _: None)
         self._cond = threading.Condition(threading.RLock())
@@ -103,7 +84,6 @@ class LogFile:
         self._state = "new"
         self._current: list[tuple[WriteRequest, Future[Written]]] = []
         self._room_watchers: list[Callable[[], None]] = []
-        self._key_cache: dict[str, dict[str, int]] = {}
         self.last_fault: CandlewickError | None = None
         self.damage: LogCorrupt | None = None
 
@@ -135,9 +115,7 @@ class LogFile:
             self._presence.leave()
             raise
         self._writer.execute("PRAGMA busy_timeout=0")
-        found = self._writer.execute("SELECT topic, name, partitions FROM topic").fetchall()
-        self._topic_numbers = {name: (number << schema.PARTITION_BITS, count) for number, name, count in found}
-        self._topic_names = {number: name for number, name, _ in found}
+        self._read_numbers(self._writer)
         self._state = "open"
         self._news.start(int(self._writer.execute("SELECT txn FROM head").fetchone()[0]))
         self._thread = threading.Thread(target=self._write_on, name="log-writer", daemon=True)
@@ -168,45 +146,6 @@ class LogFile:
         else:
             self._writer.close()
             self._presence.leave()
-
-    # -- names ------------------------------------------------------------------------------------------------------
-
-    def numbers(self, topic: str) -> range:
-        """The partition numbers of a topic, partition 0 first. Raises UnknownTopic."""
-        try:
-            base, count = self._topic_numbers[topic]
-        except KeyError:
-            raise UnknownTopic(f"topic must be in the catalogue, was {topic!r}") from None
-        return range(base, base + count)
-
-    def number(self, topic: str, key: str) -> int:
-        """The partition number of a key. Raises UnknownTopic."""
-        known = self._key_cache.get(topic)
-        if known is None:
-            known = self._key_cache.setdefault(topic, {})
-        found = known.get(key)
-        if found is None:
-            logs = self.numbers(topic)
-            found = logs[partition_of(key, len(logs))]
-            if len(known) > _KNOWN_KEYS:
-                known.clear()
-            known[key] = found
-        return found
-
-    def partition_number(self, topic: str, partition: int) -> int:
-        """The number of one partition. Raises UnknownTopic."""
-        logs = self.numbers(topic)
-        if not 0 <= partition < len(logs):
-            raise UnknownTopic(f"topic {topic} has {len(logs)} partitions, was {partition!r}")
-        return logs[partition]
-
-    def place(self, number: int) -> tuple[str, int]:
-        """(topic, partition) of a partition number."""
-        return self._topic_names[number >> schema.PARTITION_BITS], number & (schema.MAX_PARTITIONS - 1)
-
-    def topic_of(self, name: str) -> Topic | None:
-        """The declaration of a topic, or of the topic whose dead letters ``name`` are."""
-        return next((topic for topic in self.topics if name in (topic.name, dead_letters(topic.name))), None)
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
