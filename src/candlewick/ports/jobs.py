@@ -19,10 +19,14 @@ JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
 class UnknownJob(NotFound):
+    """No job has this id, or it was dropped after it had finished."""
+
     code = "UNKNOWN_JOB"
 
 
 class UnknownJobKind(Rejected):
+    """Nobody here runs jobs of this kind."""
+
     code = "UNKNOWN_JOB_KIND"
 
 
