@@ -82,7 +82,8 @@ def _idle_share(process: subprocess.Popen[bytes]) -> float:
     server = psutil.Process(process.pid)
     before, started = sum(server.cpu_times()[:2]), time.monotonic()
     time.sleep(5)
-    return (sum(server.cpu_times()[:2]) - before) / (time.monotonic() - started)
+    used: float = sum(server.cpu_times()[:2]) - before
+    return used / (time.monotonic() - started)
 
 
 def main() -> list[Figure]:
