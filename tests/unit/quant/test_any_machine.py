@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import hashlib
 import numpy as np
@@ -38,6 +40,7 @@ def digest(**settings):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_any_machine(tmp_path):
     plain = digest(NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", NUMBA_OPT="0", NUMBA_CACHE_DIR=str(tmp_path))
     assert plain == digest()

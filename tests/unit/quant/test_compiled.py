@@ -67,6 +67,7 @@ def program(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_kernel_is_cached_until_code_or_constants_in_it_change(program):
     assert run(program) == ["2.0", "True"]
     assert run(program) == ["2.0", "False"]

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.testing.conformance.database import write_history
 
@@ -27,6 +29,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 async def test_processes_share_a_file(tmp_path: Path) -> None:
     path, history = tmp_path / "x.db", write_history(tmp_path / "schema")
     command = [sys.executable, "-c", _CHILD, str(path), str(history)]

@@ -7,9 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from candlewick.adapters.log.sqlite import SqliteEventLog
 from candlewick.kernel.system import SystemClock
 from candlewick.testing.conformance.log_harness import EVENTS, OTHER, TOPICS, by_key, everything, numbered
+
+pytestmark = pytest.mark.slow
 
 CHILD = Path(__file__).with_name("child.py")
 SEED = 20_240_229

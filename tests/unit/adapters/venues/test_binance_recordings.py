@@ -59,6 +59,7 @@ def test_every_trade_is_there_once_and_nothing_is_nonsense(recording: KeepingSin
 
 
 @needs_hft
+@pytest.mark.slow
 def test_blocks_give_what_single_frames_give(recording: KeepingSink) -> None:
     single = played(many=False)
     assert single.trades() == recording.trades()

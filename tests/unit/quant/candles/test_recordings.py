@@ -40,7 +40,9 @@ def _messages(ticks: list[Tick], size: int, ids: TradeIds = TradeIds.DENSE) -> l
 
 
 @pytest.mark.skipif(RAW is None, reason=REASON)
-@pytest.mark.parametrize("size", [1, 16, 256, 5000])
+@pytest.mark.parametrize(
+    "size", [pytest.param(1, marks=pytest.mark.slow), pytest.param(16, marks=pytest.mark.slow), 256, 5000]
+)
 def test_binance_recordings_equal_the_official_minutes(size: int) -> None:
     assert RAW is not None
     days = ("20240808", "20240809")

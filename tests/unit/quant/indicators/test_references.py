@@ -5,7 +5,10 @@ import pytest
 
 from candlewick.quant.indicators.registry import compute, parse
 
-TALIB = ["talib_talipp/BTCUSDT-1h-2021.csv.gz", "talib_talipp/ETHUSDT-1d-2017-2022.csv.gz"]
+TALIB = [
+    pytest.param("talib_talipp/BTCUSDT-1h-2021.csv.gz", marks=pytest.mark.slow),
+    "talib_talipp/ETHUSDT-1d-2017-2022.csv.gz",
+]
 
 
 def agree(ours, theirs, *, rtol=1e-9, atol=0.0, after=0, same_start=True):

@@ -150,6 +150,7 @@ def test_importing_and_listing_does_not_load_the_compiler():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_kernels_contain_no_contracted_arithmetic():
     from numba import njit, types
 
@@ -165,6 +166,7 @@ def test_kernels_contain_no_contracted_arithmetic():
         assert "fmla" not in assembly
 
 
+@pytest.mark.slow
 def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path):
     program = (
         "from candlewick.quant.indicators.registry import parse;"
