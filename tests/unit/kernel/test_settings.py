@@ -43,5 +43,5 @@ def test_what_is_wrong_names_source_and_setting(layer, words):
 
 @pytest.mark.parametrize("text", ["size=1", "x.size", "nonsense"])
 def test_a_flag_has_a_section_a_name_and_a_value(text):
-    with pytest.raises(BadSettings, match="section.name=value"):
+    with pytest.raises(BadSettings, match=r"section\.name=value"):
         flag_layer([text])
