@@ -1,6 +1,6 @@
 """Binance's spot frames to messages; the same code for the live feed and for recordings."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from candlewick.adapters.venues._trades.gather import GathererState
 from candlewick.adapters.venues.binance import wire
-from candlewick.adapters.venues.binance.events import MAX_SKEW_MS, Events, Handler
+from candlewick.adapters.venues.binance.events import MAX_SKEW_MS, Handler
+from candlewick.adapters.venues.binance.follow import Followed
 from candlewick.adapters.venues.binance.instruments import NAME, guessed_instrument
 from candlewick.adapters.venues.binance.scan import COLUMNS, TRADE, SymbolTable, scan_frames
 from candlewick.adapters.venues.binance.symbol import SymbolState
@@ -38,7 +39,7 @@ class ParserState(msgspec.Struct, frozen=True):
     symbols: list[tuple[Instrument, GathererState]]
 
 
-class BinanceParser(Events):
+class BinanceParser(Followed):
     """Understands frames of one connection (or one recording).
 
     Venue time is the highest event time (``E``, or a trade's ``T``) seen in any frame of the connection. Trades count
@@ -70,107 +71,26 @@ class BinanceParser(Events):
     ) -> None:
         if not 1 <= batch <= 4096:
             raise ValueError(f"batch must be between 1 and 4096, was {batch!r}")
-        super().__init__(aggregated=aggregated)
-        self.exchange = exchange
-        self.batch = batch
+        super().__init__(
+            exchange=exchange,
+            batch=batch,
+            origin=origin,
+            quote_ns=quote_ns,
+            book_ns=book_ns,
+            book_levels=book_levels,
+            aggregated=aggregated,
+            live=live,
+        )
         self.margin_ns = margin_ns
         self.progress_ns = progress_ns
         self.silence_ns = silence_ns
         self.discover = discover
-        self.live = live
-        self.aggregated = aggregated
         self.frames = 0
-        self._options = (origin, quote_ns, book_ns, book_levels)
-        self._states: dict[str, SymbolState] = {}  # by the venue's spelling
-        self._by_symbol: dict[str, SymbolState] = {}
-        self._routes: dict[str, tuple[Handler, SymbolState] | None] = {}
         self._slots: list[SymbolState] = []
         self._due = 0
         self._last_recv = 0
-        self._proofs: dict[str, SymbolState] = {}
         for instrument in instruments:
             self.add(instrument)
-
-    # What is followed
-
-    def add(self, instrument: Instrument) -> None:
-        """Understand this symbol from now on."""
-        if instrument.venue_symbol in self._states:
-            return
-        state = self._new_state(instrument)
-        self._states[instrument.venue_symbol] = state
-        self._by_symbol[instrument.symbol] = state
-        self._routes.clear()
-        self._table = None
-        if not self.live:
-            self._waiting.add(state)
-
-    def _new_state(self, instrument: Instrument) -> SymbolState:
-        origin, quote_ns, book_ns, book_levels = self._options
-        return SymbolState(
-            instrument,
-            batch=self.batch,
-            origin=origin,
-            aggregated=self.aggregated,
-            quote_ns=quote_ns,
-            book_ns=book_ns,
-            book_levels=book_levels,
-        )
-
-    def add_proof(self, stream: str) -> None:
-        """A stream that is only to prove the connection alive; its symbol need not be followed."""
-        name = stream.partition("@")[0]
-        self._proofs[stream] = self._new_state(guessed_instrument(name, self.exchange))
-
-    def remove(self, symbol: str, ts_recv: int, sink: Sink) -> None:
-        """Forget a symbol (ours, BASE-QUOTE) after handing over what was gathered."""
-        state = self._by_symbol.pop(symbol, None)
-        if state is None:
-            return
-        state.trades.lost("unfollowed", ts_recv, sink)
-        state.trades.flush(ts_recv, sink)
-        del self._states[state.instrument.venue_symbol]
-        self._waiting.discard(state)
-        self._dirty.discard(state)
-        self._routes.clear()
-        self._table = None
-
-    def states(self) -> Iterable[SymbolState]:
-        return self._states.values()
-
-    def state(self, symbol: str) -> SymbolState | None:
-        return self._by_symbol.get(symbol)
-
-    def lost(self, symbols: Iterable[str], reason: str, ts_recv: int, sink: Sink) -> None:
-        """These symbols are no longer received; their books and completeness stand still until ``subscribed``."""
-        for symbol in symbols:
-            state = self._by_symbol.get(symbol)
-            if state is not None:
-                self._waiting.discard(state)
-                state.trades.lost(reason, ts_recv, sink)
-                state.book.desync(ts_recv, sink)
-
-    def subscribed(self, symbols: Iterable[str]) -> None:
-        """The venue sends these symbols from now on: the next venue time opens their living stretch."""
-        for symbol in symbols:
-            state = self._by_symbol.get(symbol)
-            if state is not None and not state.trades.is_alive:
-                self._waiting.add(state)
-
-    def silent(self, ts_recv: int, at_least_ns: int) -> list[str]:
-        """Symbols (ours) proven alive that have said nothing for ``at_least_ns`` and for 50 times their usual pause.
-
-        Each is told once, and again only after twice the time.
-        """
-        return [
-            s.instrument.symbol
-            for s in self._states.values()
-            if s.trades.is_alive and s.is_silent(ts_recv, at_least_ns)
-        ]
-
-    def wanted_snapshots(self) -> list[str]:
-        """Symbols (ours) whose book waits for a REST snapshot."""
-        return [s.instrument.symbol for s in self._states.values() if s.book.wants_snapshot]
 
     def checkpoint(self) -> bytes:
         """After ``flush``: what ``restore`` needs so that the next frames give the same trades, gaps and Progress."""
