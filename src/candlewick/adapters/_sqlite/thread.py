@@ -68,7 +68,11 @@ class SqliteThread:
         """Start the thread and open the file, making it and its folder when absent. ``prepare`` runs on the writer."""
         if self._thread is not None:
             return
-        thread = threading.Thread(target=self._work, name=f"sqlite:{self.path.name}", daemon=True)
+        # Of their own, so that a thread that is being closed takes neither this one's jobs nor its connections.
+        self._jobs, self._opened = SimpleQueue(), []
+        thread = threading.Thread(
+            target=self._work, args=(self._jobs,), name=f"sqlite:{self.path.name}", daemon=True
+        )  # fmt: skip
         self._thread = thread
         thread.start()
 
@@ -104,14 +108,15 @@ class SqliteThread:
 
     async def close(self) -> None:
         """Open transactions are rolled back, the file is closed, the thread ends."""
-        thread = self._thread
+        thread, opened = self._thread, self._opened
         if thread is None:
             return
 
         def closing() -> None:
-            self._writer = None
-            while self._opened:
-                self._opened.pop().close()
+            if self._writer in opened:
+                self._writer = None
+            while opened:
+                opened.pop().close()
 
         done = self.submit(closing, always=True)
         self._thread = None
@@ -213,8 +218,8 @@ class SqliteThread:
             raise
         return True, result
 
-    def _work(self) -> None:
-        while (job := self._jobs.get()) is not None:
+    def _work(self, jobs: SimpleQueue[_Job | None]) -> None:
+        while (job := jobs.get()) is not None:
             function, future, loop, always = job
             if future.cancelled() and not always:
                 continue
