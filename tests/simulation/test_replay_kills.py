@@ -1,4 +1,4 @@
-"""kill -9 anywhere between a frame and a stored candle: the restart goes on, and the candles are the same bit for bit."""
+"""kill -9 anywhere between a frame and a stored candle: the restart goes on, the candles are the same bit for bit."""
 
 import asyncio
 import gzip

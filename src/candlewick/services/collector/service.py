@@ -64,6 +64,7 @@ class Collector:
             writer=self._writer,
             table=SqlPlaybackTable(),
             messaging=context.messaging,
+            clock=context.clock,
             on_step=context.on_step,
         )
         await self.playback.run()

@@ -7,12 +7,17 @@ from typing import Any
 
 import msgspec
 
+from candlewick.kernel.clock import NS_PER_MS, Clock
 from candlewick.ports.frames import Recording
 from candlewick.ports.runtime import Messaging, UnitOfWork
 from candlewick.ports.venue import FrameParser
 from candlewick.services.collector.handlers.queue import Writer
 from candlewick.services.collector.handlers.sink import FeedSink
 from candlewick.services.collector.ports import PlaybackTable, Saved
+
+# A position costs a transaction: so often is enough, what lies behind it is played again and dropped by id.
+_SAVE_EVERY_NS = 200 * NS_PER_MS
+_YIELD_S = 1e-6  # lets sockets and the writer have their turn between blocks
 
 OpenRecording = Callable[[tuple[str, int] | None], Recording]
 
@@ -40,12 +45,13 @@ class Playback:
         writer: Writer,
         table: PlaybackTable,
         messaging: Messaging,
+        clock: Clock,
         on_step: Callable[[str], None],
     ) -> None:
         self._name = recording_name(paths)
         self._speed = speed
         self._open, self._parser, self._sink, self._writer = open_recording, parser, sink, writer
-        self._table, self._messaging, self._on_step = table, messaging, on_step
+        self._table, self._messaging, self._clock, self._on_step = table, messaging, clock, on_step
         self.stats = PlaybackStats()
 
     async def run(self) -> None:
@@ -58,6 +64,7 @@ class Playback:
             self._parser.restore(saved.parser)
             self.stats.resumed_from = f"{saved.file}:{saved.line}"
         recording = self._open((saved.file, saved.line) if saved is not None else None)
+        saved_ns = self._clock.monotonic_ns()
         last_recv, file, line = 0, saved.file if saved else "", saved.line if saved else 0
         async for block in recording.blocks():
             file, line = block.position.file, block.position.line
@@ -67,8 +74,11 @@ class Playback:
                 self._parser.flush(last_recv, self._sink)
                 self._on_step("frames decoded")
                 self.stats.frames += len(block.frames)
+            if self._sink.is_congested() or self._clock.monotonic_ns() - saved_ns > _SAVE_EVERY_NS:
                 await self._writer.drained()
-            await self._save(file, line, done=False)
+                await self._save(file, line, done=False)
+                saved_ns = self._clock.monotonic_ns()
+            await self._clock.sleep(_YIELD_S)
         self._parser.finish(last_recv, self._sink)
         await self._writer.drained()
         await self._save(file, line, done=True)
