@@ -64,7 +64,7 @@ class TestBinance(VenueConformance):
 
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
 async def test_the_law_sees_its_fault(fault: Fault, harness: BinanceHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("candlewick.testing.conformance.venue._PATIENCE_S", 1.0)
+    monkeypatch.setattr("candlewick.testing.conformance.venue_harness.PATIENCE_S", 1.0)
     await must_see(VenueConformance, fault, harness)
 
 
