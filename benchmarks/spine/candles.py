@@ -39,7 +39,8 @@ def batches(trades: int, size: int, symbol: str = "BTC-USDT") -> list[TradeBatch
     )
     out = []
     for i in range(0, trades, size):
-        part = TradeColumns(*[frozen(a[i : i + size].copy()) for a in columns], 8, 8)  # type: ignore[arg-type]
+        ids, price, amount, ts_event, ts_recv, side = [frozen(a[i : i + size].copy()) for a in columns]
+        part = TradeColumns(ids, price, amount, ts_event, ts_recv, side, 8, 8)
         out.append(TradeBatch("binance", symbol, TradeIds.DENSE, False, Origin.BUILT, False, part))
     return out
 
