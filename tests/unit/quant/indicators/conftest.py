@@ -36,8 +36,14 @@ class References:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._tables: dict[str, dict[str, NDArray[np.float64]]] = {}
 
     def table(self, path: str) -> dict[str, NDArray[np.float64]]:
+        if path not in self._tables:
+            self._tables[path] = self._read(path)
+        return self._tables[path]
+
+    def _read(self, path: str) -> dict[str, NDArray[np.float64]]:
         file = self.root / path
         text = gzip.decompress(file.read_bytes()).decode() if file.suffix == ".gz" else file.read_text("utf-8-sig")
         head, *rows = csv.reader(text.splitlines())
