@@ -1,7 +1,7 @@
 """The demo market on the venue's laws.
 
 Most laws are shown by an exchange that does what the test says. The demo market is a fixed model: nobody can make it
-trade, break or refuse. Those laws are strict expected failures here, and ``tests/unit/adapters/venues/test_demo.py``
+trade, break or refuse. Those laws are strict expected failures here, and ``tests/unit/adapters/venues/demo``
 holds the ones a model can keep on what it does by itself: its trades, halts, silences, lost ids and candles.
 """
 
