@@ -14,6 +14,11 @@ _HOP_BY_HOP = {
 _TIMEOUT_S = 30.0
 
 
+def _told(code: int | None) -> int:
+    """The close code to pass on; 1005 and 1006 mean that there was none, and a dead service is asked again later."""
+    return 1013 if code in (None, 1005, 1006) else int(code or 1013)
+
+
 class Proxy:
     """Forwards to ``base_url``; an upstream that does not answer is a 503 problem, or close code 1013."""
 
@@ -78,11 +83,17 @@ class Proxy:
                 async for message in upstream:
                     out: MutableMapping[str, Any] = {"type": "websocket.send"}
                     out["text" if isinstance(message, str) else "bytes"] = message
-                    await send(out)
+                    async with asyncio.timeout(_TIMEOUT_S):
+                        await send(out)
             except ConnectionClosed:
                 pass
+            except TimeoutError:  # a client that takes nothing: let go of what waits for it
+                line = scope.get("extensions", {}).get("candlewick.line")
+                if line is not None:
+                    line.abort()
+                return
             await send(
-                {"type": "websocket.close", "code": upstream.close_code or 1000, "reason": upstream.close_reason or ""}
+                {"type": "websocket.close", "code": _told(upstream.close_code), "reason": upstream.close_reason or ""}
             )
 
         forward = asyncio.ensure_future(down())

@@ -8,6 +8,9 @@ from typing import Any
 from candlewick.kernel.errors import Fatal
 
 _DRAIN_S = 3
+# Unsent bytes that the kernel keeps for a connection: beyond it a client that does not read is noticed here, where what
+# waits can be conflated, not after the megabytes that loopback and long lines are given.
+_UNSENT_BYTES = 128 << 10
 
 
 class PortTaken(Fatal):
@@ -28,6 +31,8 @@ def bind(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror}",
             hint="Choose another with --port, or stop the other program",
         ) from None
+    if (lowat := getattr(socket, "TCP_NOTSENT_LOWAT", None)) is not None:  # accepted sockets inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, lowat, _UNSENT_BYTES)
     listener.listen(1024)
     listener.setblocking(False)
     return listener
@@ -39,6 +44,8 @@ class Server:
     def __init__(self, app: Any, listener: socket.socket) -> None:
         import uvicorn
 
+        from candlewick.app.http.lines import LineProtocol
+
         self._listener = listener
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -47,7 +54,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=LineProtocol,
                 ws_max_size=1 << 20,
                 ws_ping_interval=30.0,
                 ws_ping_timeout=300.0,

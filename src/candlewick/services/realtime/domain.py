@@ -2,6 +2,7 @@
 
 import base64
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -37,6 +38,20 @@ def parse_cursor(text: str) -> Cursor:
         raise BadCursor(f"expected topic:partition:epoch.offset, was {text[:120]!r}") from None
 
 
+NOTHING_YET = Position(0, -1)
+"""Where a partition stands that has no record yet: before the first of any log."""
+
+
+def advanced(cursors: dict[str, Cursor], by: Mapping[str, Cursor]) -> dict[str, Cursor]:
+    """The later place of each topic: a token never goes back."""
+    merged = dict(cursors)
+    for topic, cursor in by.items():
+        known = merged.get(topic)
+        if known is None or known.partition != cursor.partition or known.position < cursor.position:
+            merged[topic] = cursor
+    return merged
+
+
 def token(cursors: dict[str, Cursor]) -> str:
     """One opaque resume token for the places of all topics a socket reads from."""
     text = ",".join(cursor.text() for _, cursor in sorted(cursors.items()))
@@ -66,7 +81,8 @@ def error_data(code: str, detail: str) -> bytes:
 class ClientQueue:
     """What waits for one client. Final facts are kept in order; what is conflated is replaced by what is newer [13].
 
-    ``put`` returns False when the client has fallen further behind than ``max_bytes``.
+    ``put`` returns False when the client has fallen further behind than ``max_bytes``; from then on nothing more is
+    taken, and what waited is let go: the client will be closed and come back with its token.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -74,14 +90,24 @@ class ClientQueue:
         self._kept: list[tuple[bytes, dict[str, Cursor]]] = []
         self._latest: OrderedDict[Any, tuple[bytes, dict[str, Cursor]]] = OrderedDict()
         self._bytes = 0
+        self._overflown = False
 
     def put(self, data: bytes, cursors: dict[str, Cursor], *, conflate: Any = None) -> bool:
+        if self._overflown:
+            return False
         if conflate is not None:
             self._latest[conflate] = (data, cursors)
             return True
         self._kept.append((data, cursors))
         self._bytes += len(data)
-        return self._bytes <= self._max_bytes
+        if self._bytes > self._max_bytes:
+            self._overflown = True
+            self.take()
+        return not self._overflown
+
+    def forget(self, conflate: Any) -> None:
+        """What waits under this name is out of date."""
+        self._latest.pop(conflate, None)
 
     def take(self) -> list[tuple[bytes, dict[str, Cursor]]]:
         """Everything that waits, kept facts first, then the newest of each conflated thing."""

@@ -27,6 +27,22 @@ class EventNotFound(NotFound):
     code = "EVENT_NOT_FOUND"
 
 
+class BadName(Rejected):
+    """An exchange or symbol in a socket's address that is no name."""
+
+    code = "BAD_NAME"
+
+
+class MarketRefused(Rejected):
+    """Market refused the snapshot; the client is told market's own code."""
+
+    code = "MARKET_REFUSED"
+
+    def __init__(self, told: str, detail: str) -> None:
+        super().__init__(detail)
+        self.told = told
+
+
 class SnapshotFailed(Retryable):
     """Market did not give the snapshot."""
 

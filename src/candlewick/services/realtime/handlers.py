@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,11 +21,12 @@ from candlewick.quant.candles.values import to_arrays
 from candlewick.quant.windows.encoding import encode_row
 from candlewick.quant.windows.ring import FIELDS
 from candlewick.quant.windows.symbol import SymbolWindows
-from candlewick.services.realtime.domain import ClientQueue, Cursor
-from candlewick.services.realtime.errors import Hole, SnapshotFailed
+from candlewick.services.realtime.domain import NOTHING_YET, ClientQueue, Cursor
+from candlewick.services.realtime.errors import Hole, MarketRefused, SnapshotFailed
 
 _NS_PER_MS = 1_000_000
 _RING = 1500
+_OPEN = "open"
 _SIDES = {Side.SELL.value: "sell", Side.BUY.value: "buy", Side.UNKNOWN.value: "unknown"}
 _encode = msgspec.json.Encoder().encode
 CANDLE_TOPICS = (NORMALIZED_OHLCV.name, HISTORY_CANDLES.name)
@@ -54,11 +55,18 @@ class Listener:
 class Fanout:
     """Turns events into what listeners are sent. Windows are kept only for symbols that somebody listens to."""
 
-    def __init__(self, log: EventLog, market: ServiceClient, *, replay_records: int) -> None:
-        self._log, self._market, self._replay_records = log, market, replay_records
+    def __init__(self, log: EventLog, market: ServiceClient, *, mode: str, replay_records: int) -> None:
+        self._log, self._market, self._mode, self._replay_records = log, market, mode, replay_records
         self._listeners: dict[tuple[str, str], set[Listener]] = {}
         self._windows: dict[str, SymbolWindows] = {}
         self.cursors: dict[tuple[str, int], Cursor] = {}
+
+    def stand_at(self, ends: Mapping[tuple[str, int], Position]) -> None:
+        """Where every partition stands before the first event, so that a token is whole from the start."""
+        for name in (*CANDLE_TOPICS, RAW_MARKET_DATA.name):
+            for partition in range(BY_NAME[name].partitions):
+                position = ends.get((name, partition), NOTHING_YET)
+                self.cursors[name, partition] = Cursor(name, partition, position)
 
     # -- listeners ---------------------------------------------------------------------------------------------
 
@@ -92,7 +100,7 @@ class Fanout:
     # -- snapshots and resumption ------------------------------------------------------------------------------
 
     async def snapshot(self, listener: Listener, candles: int) -> bytes:
-        """The newest candles as a JSON list. Raises SnapshotFailed, or what market says of the symbol."""
+        """The newest candles as a JSON list. Raises SnapshotFailed, MarketRefused."""
         path = f"/ohlcv/{listener.exchange}/{listener.symbol}/{NAMES[listener.seconds]}"
         page = await self._ask(path, {"limit": str(candles)})
         return bytes(page["candles"])
@@ -113,8 +121,7 @@ class Fanout:
     async def _ask(self, path: str, params: dict[str, str]) -> dict[str, Any]:
         status, _, body = await self._market.get(path, params)
         if status != 200:
-            problem = json.loads(body) if body[:1] == b"{" else {}
-            raise SnapshotFailed(problem.get("detail", f"market answered {status}"))
+            raise _refusal(status, body)
         decoded: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
         return decoded
 
@@ -129,7 +136,7 @@ class Fanout:
         if status == 503:
             return None
         if status != 200:
-            raise SnapshotFailed(json.loads(body).get("detail", f"market answered {status}"))
+            raise _refusal(status, body)
         return (
             body
             if listener.channel == "book"
@@ -137,15 +144,20 @@ class Fanout:
         )
 
     async def resume(self, listener: Listener, after: dict[str, Cursor]) -> list[tuple[bytes, dict[str, Cursor]]]:
-        """What the listener missed behind its token, oldest first. Raises Hole when the log no longer has it all."""
+        """What the listener missed behind its token, oldest first of each topic. Raises Hole when the log no longer
+        has it all."""
         places = self.places(listener)
+        listener.queue.take()  # up to ``places`` the log tells; what comes from now on is queued behind it
         missed: list[tuple[bytes, dict[str, Cursor]]] = []
+        reached = {name: cursor for name, cursor in after.items() if name in places}
         budget = self._replay_records
         for name, until in places.items():
             cursor = after.get(name)
             if cursor is None or cursor.partition != until.partition:
                 raise Hole("the token does not name every topic of this socket")
             position = cursor.position
+            if position > until.position:
+                raise Hole("the token is ahead of this log: it was given out by another one")
             if position < until.position and await self._is_gone(name, cursor):
                 raise Hole("the token is older than what the log keeps")
             while position < until.position:
@@ -157,16 +169,21 @@ class Fanout:
                     raise Hole("the token is further back than a resumption reads")
                 for record in records:
                     position = record.position
+                    if position > until.position:
+                        break
                     data = self._replayed(record, listener)
+                    reached = {**reached, name: Cursor(name, record.partition, min(position, until.position))}
                     if data is not None:
-                        place = Cursor(name, record.partition, record.position)
-                        missed.append((data, {**places, name: place}))
+                        missed.append((data, reached))
                     if position >= until.position:
                         break
         return missed
 
     async def _is_gone(self, topic: str, cursor: Cursor) -> bool:
         """Whether records behind the token may have left the log: then its own record has left as well."""
+        if cursor.position == NOTHING_YET:
+            oldest = await self._log.read_at(topic, cursor.partition, None, 1)
+            return not oldest or oldest[0].position.offset > 1
         before = Position(cursor.position.epoch, cursor.position.offset - 1)
         kept = await self._log.read_at(topic, cursor.partition, before, 1)
         return not kept or kept[0].position != cursor.position
@@ -193,7 +210,7 @@ class Fanout:
                 self._send("trades", message.key, lambda m=message: _trades_json(m), None)
             elif isinstance(message, BookUpdated):
                 ts_ms = event.envelope.ts_event // _NS_PER_MS
-                self._send("book", message.key, lambda m=message, t=ts_ms: _book_json(m, t), "book")
+                self._send("book", message.key, lambda m=message, t=ts_ms: _book_json(m, t, self._mode), "book")
 
     def _send(self, channel: str, key: str, make: Any, conflate: Any) -> None:
         listeners = self._listeners.get((channel, key))
@@ -213,13 +230,18 @@ class Fanout:
             for listener in listeners:
                 row = windows.open_row(listener.seconds)
                 if row is not None:
-                    listener.offer(b"[%s]" % encode_row(row, 0), self.places(listener), conflate="open")
+                    listener.offer(b"[%s]" % encode_row(row, 0), self.places(listener), conflate=_OPEN)
             return
         windows.apply(message.columns_v1)
         for listener in listeners:
             data = _candles_json(message.columns_v1, listener.seconds)
-            if data is not None:
-                listener.offer(data, self.places(listener))
+            if data is None:
+                continue
+            # An open candle that still waits may be one of these: sent behind them it would open them again.
+            listener.queue.forget(_OPEN)
+            listener.offer(data, self.places(listener))
+            if (row := windows.open_row(listener.seconds)) is not None:
+                listener.offer(b"[%s]" % encode_row(row, 0), {}, conflate=_OPEN)
 
 
 def _candles_json(columns: Any, seconds: int) -> bytes | None:
@@ -245,7 +267,14 @@ def _trades_json(batch: TradeBatch) -> bytes:
     return _encode([{"id": i, "price": p, "size": s, "side": _SIDES[d], "ts": t} for i, p, s, d, t in rows])
 
 
-def _book_json(book: BookUpdated, ts_ms: int) -> bytes:
+def _refusal(status: int, body: bytes) -> MarketRefused | SnapshotFailed:
+    """What market's reply means for a client: mend the address, or come again."""
+    problem = json.loads(body) if body[:1] == b"{" else {}
+    detail = problem.get("detail", f"market answered {status}")
+    return MarketRefused(problem.get("code", "BAD_REQUEST"), detail) if status < 500 else SnapshotFailed(detail)
+
+
+def _book_json(book: BookUpdated, ts_ms: int, mode: str) -> bytes:
     def levels(prices: Any, sizes: Any) -> list[tuple[float, float]]:
         return list(zip((prices / 10**book.price_scale).tolist(), (sizes / 10**book.size_scale).tolist(), strict=True))
 
@@ -258,5 +287,6 @@ def _book_json(book: BookUpdated, ts_ms: int) -> bytes:
             "ts": ts_ms,
             "sequence": book.sequence,
             "in_sequence": book.in_sequence,
+            "mode": mode,
         }
     )

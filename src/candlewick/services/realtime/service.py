@@ -19,14 +19,22 @@ class Realtime:
     def __init__(self, context: Context) -> None:
         self._context = context
         settings: RealtimeSettings = context.settings
-        self._fanout = Fanout(context.log, context.client("market"), replay_records=settings.replay_records)
+        self._fanout = Fanout(
+            context.log, context.client("market"), mode=context.mode, replay_records=settings.replay_records
+        )
         self._reader = EventReader(context.log)
         self.router = new_router(self._fanout, self._reader, context)
         self.hot: dict[str, object] = {}
         self.schemas: tuple[type[msgspec.Struct], ...] = (EventPage,)
 
     async def start(self) -> None:
-        await self._context.messaging.follow(_STREAMED, self._fanout.on_events)
+        # Positions first, then follow from there: a token names every topic before its first event has come.
+        context = self._context
+        consumer = await context.log.consumer(_STREAMED, group=None, member=context.member, start="newest")
+        ends = await consumer.end_positions()
+        await consumer.close()
+        self._fanout.stand_at(ends)
+        await context.messaging.follow(_STREAMED, self._fanout.on_events, after=ends)
         await self._context.messaging.follow(("normalized.ohlcv", "history.candles", *_INDEXED), self._reader.on_events)
         self._context.metrics.before_export(self._export)
 

@@ -15,6 +15,9 @@ class RealtimeSettings(msgspec.Struct, frozen=True):
     queue_bytes: Annotated[
         int, Meta(gt=0, description="Final candles and trades waiting for one client; beyond it the client is closed.")
     ] = 4 << 20
+    send_s: Annotated[
+        float, Meta(gt=0, description="A client that takes nothing for this long while data waits is closed.")
+    ] = 10.0
     ticker_interval_ms: Annotated[int, Meta(ge=50, description="Time between ticker updates.")] = 250
     replay_records: Annotated[
         int, Meta(ge=1, description="Log records read at most to resume a client; beyond it the client gets HOLE.")

@@ -1,6 +1,7 @@
 """Routes of the realtime service."""
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -13,17 +14,27 @@ from candlewick.ports.runtime import Context
 from candlewick.services.realtime.api.events import EventPage, EventReader
 from candlewick.services.realtime.api.socket import CLOSE_BAD_REQUEST, Client
 from candlewick.services.realtime.domain import error_data, frame
+from candlewick.services.realtime.errors import BadName
 from candlewick.services.realtime.handlers import Fanout, Listener
 from candlewick.services.realtime.settings import RealtimeSettings
 
 _encode = msgspec.json.Encoder().encode
 _NS_PER_MS = 1_000_000
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 def new_router(fanout: Fanout, reader: EventReader, context: Context) -> APIRouter:
     """Sockets and /events."""
     router = APIRouter()
     settings: RealtimeSettings = context.settings
+
+    def listening(channel: str, exchange: str, symbol: str, timeframe: str = "") -> Listener:
+        """Raises BadName, UnknownTimeframe."""
+        for name in (exchange, symbol):
+            if not _NAME.fullmatch(name):
+                raise BadName(f"a name is 1 to 40 letters, digits, dots and dashes, was {name[:60]!r}")
+        seconds = seconds_of(timeframe) if channel == "ohlcv" else 0
+        return Listener(channel, exchange, symbol, seconds, settings.queue_bytes)
 
     def client(socket: WebSocket, listener: Listener) -> Client:
         return Client(socket, listener, fanout, settings, context.clock, context.metrics)
@@ -37,7 +48,7 @@ def new_router(fanout: Fanout, reader: EventReader, context: Context) -> APIRout
     @router.websocket("/ws/ohlcv/{exchange}/{symbol}/{timeframe}")
     async def ohlcv(socket: WebSocket, exchange: str, symbol: str, timeframe: str, after: str | None = None) -> None:
         try:
-            listener = Listener("ohlcv", exchange, symbol, seconds_of(timeframe), settings.queue_bytes)
+            listener = listening("ohlcv", exchange, symbol, timeframe)
         except CandlewickError as error:
             await refuse(socket, error)
             return
@@ -45,12 +56,20 @@ def new_router(fanout: Fanout, reader: EventReader, context: Context) -> APIRout
 
     @router.websocket("/ws/trades/{exchange}/{symbol}")
     async def trades(socket: WebSocket, exchange: str, symbol: str, after: str | None = None) -> None:
-        listener = Listener("trades", exchange, symbol, 0, settings.queue_bytes)
+        try:
+            listener = listening("trades", exchange, symbol)
+        except CandlewickError as error:
+            await refuse(socket, error)
+            return
         await client(socket, listener).serve(after, lambda: fanout.latest(listener))
 
     @router.websocket("/ws/book/{exchange}/{symbol}")
     async def book(socket: WebSocket, exchange: str, symbol: str) -> None:
-        listener = Listener("book", exchange, symbol, 0, settings.queue_bytes)
+        try:
+            listener = listening("book", exchange, symbol)
+        except CandlewickError as error:
+            await refuse(socket, error)
+            return
         await client(socket, listener).serve(None, lambda: fanout.latest(listener))
 
     @router.websocket("/ws/tickers")
