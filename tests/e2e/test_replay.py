@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -37,12 +38,16 @@ def candlewick(*arguments):
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180, env={**os.environ})
 
 
+def _ms(text):
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
 def exported(data, folder, timeframe="1m"):
     out = folder / f"{timeframe}.csv"
     done = candlewick("export", "binance", "BTC-USDT", timeframe, "--out", out, "--data-dir", data)
     assert done.returncode == 0, done.stderr
     with out.open() as file:
-        return {int(row["open_time"]): row for row in csv.DictReader(file)}
+        return {_ms(row["open_time"]): row for row in csv.DictReader(file)}
 
 
 def test_replayed_candles_equal_the_official_ones(recordings, tmp_path):

@@ -1,6 +1,7 @@
 """All timeframes of one symbol: final candles in rings, and the candle that is still open."""
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 from typing import Any
 
 import numpy as np
@@ -105,9 +106,9 @@ class SymbolWindows:
             "high": np.array([rows["high"].max()]),
             "low": np.array([rows["low"].min()]),
             "close": rows["close"][-1:],
-            "volume": np.array([rows["volume"].sum()]),
-            "quote_volume": np.array([rows["quote_volume"].sum()]),
-            "taker_buy_volume": np.array([rows["taker_buy_volume"].sum()]),
+            "volume": np.array([fsum(rows["volume"].tolist())]),
+            "quote_volume": np.array([fsum(rows["quote_volume"].tolist())]),
+            "taker_buy_volume": np.array([fsum(rows["taker_buy_volume"].tolist())]),
             "trades": np.array([trades.sum() if known else -1], np.int64),
             "flags": np.array([0 if covered else GAPPED], np.uint8),
             "revision": np.zeros(1, np.int32),

@@ -1,6 +1,7 @@
 """Prices, tickers, books and tapes of the followed symbols, as values. No I/O, no clock."""
 
 from collections import deque
+from math import fsum
 from typing import Annotated, Any
 
 import msgspec
@@ -132,8 +133,8 @@ class SymbolState:
                 "open": float(joined["open"][0]),
                 "high": float(joined["high"].max()),
                 "low": float(joined["low"].min()),
-                "volume": float(joined["volume"].sum()),
-                "quote": float(joined["quote_volume"].sum()),
+                "volume": fsum(joined["volume"].tolist()),
+                "quote": fsum(joined["quote_volume"].tolist()),
             }
             quality = "gapped" if bool(np.any(rows["flags"] & 2)) else "ok"
         start = figures["open"]
