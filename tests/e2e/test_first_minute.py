@@ -145,7 +145,7 @@ def test_symbols_come_and_go_at_run_time(demo):
         ("/ohlcv/demo/BTC-USDT/1m?start=yesterday", 422, "BAD_QUERY"),
         ("/ohlcv/demo/BTC-USDT/1m?cursor=%00", 422, "BAD_QUERY"),
         ("/ohlcv/demo/BTC-USDT/1m?start=9&end=8", 422, "BAD_QUERY"),
-        ("/indicators/demo/BTC-USDT/1m?series=nope", 422, "INDICATOR_UNKNOWN"),
+        ("/indicators/demo/BTC-USDT/1m?series=nope", 404, "INDICATOR_UNKNOWN"),
         ("/api/v1/price/NOPE", 404, "SYMBOL_NOT_FOLLOWED"),
         ("/events/not-a-cursor", 422, "BAD_CURSOR"),
         ("/api/v1/nothing", 404, "NOT_FOUND"),
