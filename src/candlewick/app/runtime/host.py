@@ -98,6 +98,8 @@ class Hosted:
         if service is not None:
             try:
                 await asyncio.wait_for(service.stop(), _STOP_TIMEOUT_S)
+            except CandlewickError as error:
+                self.logger.error("stopped badly", code=error.code, detail=str(error))
             except Exception:
                 self.logger.exception("stop failed")
         if context is not None:

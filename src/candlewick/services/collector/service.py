@@ -26,7 +26,9 @@ class Collector:
         settings: CollectorSettings = context.settings
         self._settings = settings
         self._queue = OutgoingQueue(settings.queue_bytes)
-        self._writer = Writer(self._queue, context.messaging, context.clock, linger_s=settings.linger_ms / 1000)
+        self._writer = Writer(
+            self._queue, context.messaging, context.clock, context.logger, linger_s=settings.linger_ms / 1000
+        )
         self.sink = FeedSink(settings.exchange, self._queue, context.metrics, context.logger, context.archive)
         self._followed: dict[str, Instrument] = {}
         self._feed: Feed | None = None
@@ -57,7 +59,7 @@ class Collector:
             settings.replay_paths,
             settings.replay_speed,
             open_recording=lambda start: context.recording(
-                settings.replay_paths, settings.replay_speed, start, self._report
+                settings.replay_paths, settings.replay_speed, start, self.sink.damage
             ),
             parser=context.venue(settings.exchange).parser(()),
             sink=self.sink,
@@ -70,10 +72,6 @@ class Collector:
         await self.playback.run()
         self.played.set()
         context.logger.info("recording played to its end", frames=self.playback.stats.frames)
-
-    def _report(self, code: str, detail: str) -> None:
-        self._context.logger.warning("recording is damaged", code=code, detail=detail)
-        self._context.metrics.count("feed_nonsense_total", 1, self._settings.exchange, code)
 
     def _on_symbols(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -118,6 +116,8 @@ class Collector:
         if self.playback is not None:
             stats = self.playback.stats
             facts |= {"frames": stats.frames, "played": stats.done, "resumed_from": stats.resumed_from}
+        if (refusal := self._writer.refusal) is not None:
+            return Health(State.DEGRADED, f"{refusal.code}: {refusal}", facts)
         if states and not any(state == "connected" for state in states.values()):
             return Health(State.DEGRADED, "no connection to the venue is open; it is tried again", facts)
         return Health(State.READY, facts=facts)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Any
 
 from candlewick.contracts.base import Message
 from candlewick.kernel.clock import Clock
@@ -63,8 +64,13 @@ class OutgoingQueue:
 class Writer:
     """Empties the queue into the log: what is gathered in ``linger`` goes in one append, topics apart [8, 16]."""
 
-    def __init__(self, queue: OutgoingQueue, messaging: Messaging, clock: Clock, *, linger_s: float) -> None:
-        self._queue, self._messaging, self._clock, self._linger_s = queue, messaging, clock, linger_s
+    def __init__(
+        self, queue: OutgoingQueue, messaging: Messaging, clock: Clock, logger: Any, *, linger_s: float
+    ) -> None:
+        self._queue, self._messaging, self._clock, self._logger = queue, messaging, clock, logger
+        self._linger_s = linger_s
+        self.refusal: Retryable | None = None
+        """Why the log takes nothing now; None while it does."""
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -87,9 +93,17 @@ class Writer:
             while True:
                 try:
                     await self._messaging.publish(topic, messages)
-                except Retryable:
+                except Retryable as error:
+                    if self.refusal is None:
+                        self._logger.error(
+                            "the log takes nothing; what comes waits", code=error.code, detail=str(error)
+                        )
+                    self.refusal = error
                     await self._clock.sleep(_RETRY_S)
                 else:
+                    if self.refusal is not None:
+                        self._logger.info("the log takes events again", waited_for=self.refusal.code)
+                    self.refusal = None
                     break
 
     async def drained(self) -> None:

@@ -53,5 +53,12 @@ class FeedSink:
                 times=self.refused[code],
             )  # fmt: skip
 
+    def damage(self, code: str, detail: str) -> None:
+        """A part of a recording that cannot be read; counted and logged as nonsense is."""
+        self.refused[code] += 1
+        self._metrics.count("feed_nonsense_total", 1, self._exchange, code)
+        if self.refused[code] % 1000 == 1:
+            self._logger.warning("recording is damaged", code=code, detail=detail, times=self.refused[code])
+
     def is_congested(self) -> bool:
         return self._queue.is_congested()
