@@ -16,6 +16,18 @@ from candlewick.app.profiles.embedded import EmbeddedResources
 from candlewick.app.runtime.host import running
 from candlewick.app.session import replay
 from candlewick.kernel import logging
+from candlewick.kernel.system import SystemClock
+from candlewick.ports.candles import CandleStore
+
+
+async def fold_all_the_time(store: CandleStore) -> None:
+    """What history does once a day, here so often that a kill finds it at work."""
+    try:
+        while True:
+            await store.fold(SystemClock().now_ns())
+            await asyncio.sleep(0.02)
+    finally:
+        await store.close()
 
 
 async def main(data_dir: Path, step: str, nth: int, paths: list[Path]) -> None:
@@ -32,7 +44,9 @@ async def main(data_dir: Path, step: str, nth: int, paths: list[Path]) -> None:
 
     resources = EmbeddedResources(data_dir, config.app, mode=session.mode, on_step=on_step)
     async with running(SERVICES, config, resources, member="replay") as host:
+        folding = asyncio.ensure_future(fold_all_the_time(await resources.own("candles", "history", "folder")))
         await finished(host)
+        folding.cancel()
         counts = counted(host)
     print(json.dumps({**counts, "steps": dict(seen)}))
 

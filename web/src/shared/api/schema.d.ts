@@ -250,7 +250,7 @@ export interface components {
             /** @enum {string} */
             status: "trading" | "halted" | "removed";
             /** @enum {string} */
-            origin: "simulated" | "live";
+            origin: "simulated" | "replay" | "live";
         };
         Symbols: {
             symbols: components["schemas"]["Symbol"][];

@@ -134,7 +134,8 @@ class SqliteCandleStore:
     def _watched(self, fold: Fold) -> Fold:
         def folding(connection: sqlite3.Connection) -> tuple[int, tuple[int, int] | None]:
             done = fold(connection)
-            self._step("folding")
+            if done[0]:
+                self._step("folding")
             return done
 
         return folding
