@@ -128,7 +128,7 @@ def web_ready() -> bool:
 def check() -> list[list[Step]]:
     fast = pytest_step(
         "fast tests", "tests/unit", "tests/contract", "tests/architecture", "tests/conformance",
-        mark=f"not ({SLOW})", workers=2,
+        mark=f"not ({SLOW})", workers=4,  # many wait more than they work
     )  # fmt: skip
     steps = [fast, *static_steps()]
     if web_ready():
