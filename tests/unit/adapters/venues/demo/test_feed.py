@@ -221,7 +221,7 @@ async def test_trades_wait_while_the_log_is_behind(clock, model):
         assert [row[0] for row in sink.trades()][: live.trade_id.size] == live.trade_id.tolist()
 
 
-@pytest.mark.parametrize("kind", ["silence", "lost", "halt"])
+@pytest.mark.parametrize("kind", ["silence", "lost", pytest.param("halt", marks=pytest.mark.slow)])
 async def test_what_the_live_feed_lost_the_venue_gives_back(clock, venue, model, kind):
     """The stream's candles agree with the venue's where nothing was lost, and everywhere once history has repaired."""
     if kind == "halt":
