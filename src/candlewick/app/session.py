@@ -61,10 +61,12 @@ class Session:
 
 
 async def choose(exchange: str, configuration: Configuration) -> Session:
-    """``auto`` takes the live venue when it answers within two seconds, else the demo market [20]."""
+    """``auto`` takes the live venue when it answers within two seconds, else the demo market [20]. Raises
+    UnknownVenue."""
     if exchange == DEMO:
         return Session(DEMO, "simulated", "demo market")
     if exchange != "auto":
+        _check_venue(exchange)
         return Session(exchange, "live", exchange)
     if await is_reachable(configuration):
         return Session(LIVE, "live", LIVE)
@@ -72,6 +74,14 @@ async def choose(exchange: str, configuration: Configuration) -> Session:
         DEMO, "simulated", "demo market",
         f"{LIVE} did not answer within {PROBE_TIMEOUT_S:g} s: playing the demo market, a simulation, not real prices",
     )  # fmt: skip
+
+
+def _check_venue(exchange: str) -> None:
+    """Raises UnknownVenue: said at the start, not by services that fail again and again."""
+    from candlewick.adapters import venues
+
+    if exchange not in venues.names():
+        raise venues.UnknownVenue(f"--exchange must be one of {', '.join(venues.names())}, was {exchange!r}")
 
 
 async def is_reachable(configuration: Configuration) -> bool:
@@ -90,14 +100,19 @@ async def is_reachable(configuration: Configuration) -> bool:
 
 def replay(paths: Sequence[Path], speed: str, *, exchange: str = LIVE) -> Session:
     """Recordings played by the collector, or files of candles and trades played beside it. Raises BadSpeed,
-    MixedReplay."""
+    MixedReplay, UnknownVenue, RecordingNotFound."""
+    from candlewick.adapters.frames.reader import recording_files
+
     times = speed_of(speed)
+    _check_venue(exchange)
     shown = "replay as fast as possible" if times == 0 else f"replay {times:g}x"
     files = tuple(p for p in paths if p.name.endswith(TABLE_SUFFIXES))
     if files and len(files) < len(paths):
         raise MixedReplay("--replay takes recordings, or files of candles and trades, not both at once")
     if files:
         return Session(exchange, "replay", shown, files=files, speed=times)
+    for path in paths:
+        recording_files(path)
     return Session(exchange, "replay", shown, paths=tuple(str(p.absolute()) for p in paths), speed=times)
 
 

@@ -9,6 +9,7 @@ import structlog
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.adapters.log.sqlite import SqliteEventLog
 from candlewick.app.runtime.messaging import LogMessaging
+from candlewick.app.tracing import NoTracer
 from candlewick.contracts import codec
 from candlewick.contracts.collector import GapSuspected
 from candlewick.contracts.history import GapClosed
@@ -47,7 +48,7 @@ class Bench:
 
         made = LogMessaging(
             service=service, member="main", log=self.log, database=database, clock=SystemClock(), ids=SystemIds(),
-            metrics=Metrics(), logger=structlog.get_logger(), background=background,
+            metrics=Metrics(), logger=structlog.get_logger(), background=background, tracer=NoTracer(),
         )  # fmt: skip
         await made.open()
         made.database = database

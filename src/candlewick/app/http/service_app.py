@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Match
 
 from candlewick import __version__
 from candlewick.app.http import openapi, problems
+from candlewick.app.tracing import Tracer
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.lifecycle import Health, State
@@ -79,10 +80,11 @@ class ServiceApp:
         metrics: Metrics,
         ids: IdSource,
         logger: Any,
+        tracer: Tracer,
     ) -> None:
         self._name, self._mode = name, mode.encode()
         self._health, self._dependencies, self._metrics = health, dependencies, metrics
-        self._ids, self._logger = ids, logger
+        self._ids, self._logger, self._tracer = ids, logger, tracer
         self._hot: Mapping[str, ASGIApp] = {}
         self._schemas: Sequence[type[msgspec.Struct]] = _OWN_SCHEMAS
         self._title = title
@@ -176,7 +178,7 @@ class ServiceApp:
 
         path = scope["path"]
         hot = self._hot_for(path)
-        with correlated(correlation.decode()):
+        with correlated(correlation.decode()), self._tracer.span(f"{scope['method']} {path}", service=self._name):
             try:
                 if not path.startswith(("/health", "/metrics", "/service/")) and self._health().state not in _SERVING:
                     detail = f"service {self._name} is {self._health().state.value}"

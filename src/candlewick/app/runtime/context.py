@@ -6,6 +6,7 @@ from typing import Any
 
 from candlewick.app.runtime.messaging import LogMessaging
 from candlewick.app.runtime.resources import Resources
+from candlewick.app.tracing import Tracer
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.lifecycle import ServiceSpec
 from candlewick.ports.cache import Cache
@@ -34,6 +35,7 @@ class ServiceContext:
         upstreams: Callable[[str], Any],
         clients: Callable[[str], ServiceClient],
         on_failure: Callable[[str, BaseException], None],
+        tracer: Tracer,
     ) -> None:
         self._spec, self._resources = spec, resources
         self.name, self.settings, self.logger = spec.name, settings, logger
@@ -47,6 +49,7 @@ class ServiceContext:
         self._tasks: set[asyncio.Task[None]] = set()
         self._owned: dict[str, Any] = {}
         self._member = self.member = member
+        self._tracer = tracer
         self.messaging: LogMessaging
 
     async def open(self) -> None:
@@ -65,6 +68,7 @@ class ServiceContext:
             ids=self.ids,
             metrics=self.metrics,
             logger=self.logger,
+            tracer=self._tracer,
             background=self.background,
         )
         await self.messaging.open()

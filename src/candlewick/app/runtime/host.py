@@ -12,6 +12,7 @@ from candlewick.app.http.proxy import Proxy
 from candlewick.app.http.service_app import ServiceApp
 from candlewick.app.runtime.context import ServiceContext
 from candlewick.app.runtime.resources import Resources
+from candlewick.app.tracing import new_tracer
 from candlewick.kernel.errors import CandlewickError, Fatal
 from candlewick.kernel.lifecycle import Health, Service, ServiceSpec, State
 from candlewick.kernel.logging import logger as new_logger
@@ -42,6 +43,7 @@ class Hosted:
             metrics=host.resources.metrics,
             ids=host.resources.ids,
             logger=self.logger,
+            tracer=host.tracer,
         )
 
     @property
@@ -71,6 +73,7 @@ class Hosted:
             upstreams=self._host.upstream,
             clients=self._host.client,
             on_failure=self._failed,
+            tracer=self._host.tracer,
         )
         try:
             await self._context.open()
@@ -149,6 +152,7 @@ class Host:
         self, names: Sequence[str], configuration: Configuration, resources: Resources, *, member: str
     ) -> None:
         self.configuration, self.resources, self.member = configuration, resources, member
+        self.tracer = new_tracer(configuration.app.otlp_endpoint)
         self.hosted: dict[str, Hosted] = {}
         for name in (n for n in registry.SERVICES if n in names):
             spec = registry.load(name)
@@ -169,6 +173,7 @@ class Host:
         if self._lag is not None:
             self._lag.cancel()
         await self.resources.close()
+        await asyncio.to_thread(self.tracer.close)
 
     def address(self, service: str) -> str:
         """Base URL of a service that runs as a process of its own."""

@@ -6,11 +6,13 @@ from contextlib import suppress
 from typing import Any
 
 from candlewick.app.runtime.outbox import Outbox
+from candlewick.app.tracing import Tracer
 from candlewick.contracts import codec, topics
 from candlewick.contracts.base import Envelope, Message
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Retryable
 from candlewick.kernel.ids import IdSource
+from candlewick.kernel.logging import correlated
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.database import Database, Transaction, Value
 from candlewick.ports.log import Consumer, EventLog, LogCorrupt, NewRecord, Position, Producer, Record
@@ -41,12 +43,13 @@ class LogMessaging:
         ids: IdSource,
         metrics: Metrics,
         logger: Any,
+        tracer: Tracer,
         background: Callable[[str, Awaitable[None]], None],
     ) -> None:
         self._service, self._member = service, member
         self._log, self._database = log, database
         self._clock, self._ids, self._metrics, self._logger = clock, ids, metrics, logger
-        self._background = background
+        self._background, self._tracer = background, tracer
         self._producer: Producer | None = None
         self._consumers: list[Consumer] = []
         self._outbox = (
@@ -230,7 +233,9 @@ class LogMessaging:
                     continue
                 message = codec.decode(envelope.type, record.value)
                 event = Event(record.topic, record.partition, record.position, envelope, message, record.ts_append)
-                await handler(event, unit)
+                identity = (envelope.correlation_id or envelope.id).hex
+                with correlated(identity), self._tracer.span(f"handle {record.topic}", service=self._service):
+                    await handler(event, unit)
             await unit.write()
             await self._advance(tx, records)
         outbox.wake()
