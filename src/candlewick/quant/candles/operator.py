@@ -12,7 +12,8 @@ What it promises (law numbers in brackets):
   its minutes is, or has no candle. More than MAX_GAPS open gaps by id are kept in a cold entry; until time has passed
   them, every candle in the hull of their times is GAPPED.
   The feed counts as alive from the first alive Progress after silence until a Progress says otherwise, so a collector
-  that starts or reconnects says ``feed_alive=False`` first.
+  that starts or reconnects says ``feed_alive=False`` first. Said of a time that has been proven since, it is a
+  repetition by a producer that was killed, and changes nothing.
   A trade for a candle that was final makes a new revision of its second, minute and frames in the same step; empty
   minutes right behind it follow its close [6]. More than 24 h late it is dead-lettered: TOO_LATE, or QUARANTINED when
   its id is opaque and so may be a duplicate [7].

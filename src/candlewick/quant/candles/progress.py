@@ -36,6 +36,8 @@ def hear(state: Words, through: int, alive: bool) -> None:
         _die(state, int(state[H_ALIVE_TO]))
         was = _DEAD
     if not alive:
+        if was == _ALIVE and through < int(state[H_ALIVE_TO]):
+            return  # said of a time that has been proven since: a killed producer says it again
         if was != _DEAD:
             # Before any alive Progress the newest trade is the last sign of life.
             sign = int(state[H_MAX_TS])

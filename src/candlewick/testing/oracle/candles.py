@@ -181,6 +181,8 @@ class CandleOracle:
             self._begin(through, through)
         assert self.watermark is not None
         was = self.alive
+        if was and not alive and through < self.alive_runs[-1][1]:
+            return  # said of a time that has been proven since, by a producer that was killed and says it again
         if alive and was and through - max(self.alive_runs[-1][1], self.watermark) > MAX_PROVEN_JUMP:
             self._falls_silent(self.alive_runs[-1][1])
             was = False

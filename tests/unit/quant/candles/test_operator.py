@@ -38,6 +38,15 @@ def test_empty_minutes_exist_only_while_the_feed_was_alive() -> None:
     assert not [c for c in done.rows if c.timeframe == 1 and c.flags & EMPTY]
 
 
+def test_a_killed_producer_that_says_silence_of_a_proven_time_again_changes_nothing() -> None:
+    whole = [_progress(0, False), _progress(0), batch([_tick(5, 1)]), _progress(65)]
+    again = [_progress(0, False), _progress(0), batch([_tick(5, 1)]), _progress(65)]
+    rest = [batch([_tick(70, 2)]), _progress(130)]
+    undisturbed, repeated = (drive(CandleOperator(), messages) for messages in (whole + rest, whole + again + rest))
+    assert [c.flags for c in _minutes(repeated)] == [FINAL, FINAL]
+    assert _minutes(repeated) == _minutes(undisturbed)
+
+
 def test_the_first_candle_and_a_hole_by_id_are_gapped_until_the_ids_come() -> None:
     messages = [batch([_tick(5, 1)]), _progress(5), batch([_tick(70, 2), _tick(80, 4)]), _progress(130)]
     done = drive(CandleOperator(), messages)
