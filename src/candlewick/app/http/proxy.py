@@ -74,6 +74,7 @@ class Proxy:
         try:
             upstream = await connect(address, max_size=None, compression=None)
         except (OSError, WebSocketException):
+            await send({"type": "websocket.accept"})  # refused before, the client would see a bare 403
             await send({"type": "websocket.close", "code": 1013, "reason": "the service did not answer"})
             return
         await send({"type": "websocket.accept"})

@@ -149,6 +149,7 @@ class ServiceApp:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._health().state not in _SERVING:
             await receive()
+            await send({"type": "websocket.accept"})  # refused before, the client would see a bare 403
             await send({"type": "websocket.close", "code": 1013, "reason": f"{self._name} is not ready"})
             return
         hot = self._hot_for(scope["path"])

@@ -1,0 +1,117 @@
+"""One process for each service on one data dir, as in a cluster [17]: the gateway's port answers for all, a killed
+service leaves its paths alone unanswered and comes back, everything ends cleanly."""
+
+import asyncio
+import csv
+import json
+import signal
+
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.e2e.recordings import steady, write
+from tests.e2e.server import Product, free_port
+from tests.e2e.test_bad_input import candlewick
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+PLACES = {"stream": 18, "history": 16, "market": 1, "realtime": 15, "collector": 17, "gateway": 0}
+
+
+class House:
+    """The processes of one data dir, started in the registry's order, the gateway last."""
+
+    def __init__(self, folder, names, *arguments):
+        self.folder, self.arguments, self.port = folder, arguments, free_port()
+        self.processes = {name: self.begin(name) for name in names}
+
+    def begin(self, name):
+        arguments = ["run", name, "--port", str(self.port), "--data-dir", str(self.folder / "data"), *self.arguments]
+        return Product(arguments, self.folder, port=self.port + PLACES[name]).wait_ready()
+
+    def stop(self):
+        """Exit codes on SIGTERM by service, the gateway first."""
+        return {name: self.processes[name].stop(signal.SIGTERM) for name in reversed(self.processes)}
+
+    def text(self):
+        return "".join(process.text() for process in self.processes.values())
+
+
+async def first_final(port, after=None):
+    """A final 1s candle from the gateway's port and the token behind it."""
+    query = f"?after={after}" if after else ""
+    async with connect(f"ws://127.0.0.1:{port}/ws/ohlcv/demo/BTC-USDT/1s{query}", max_size=None) as ws:
+        async with asyncio.timeout(40):
+            async for text in ws:
+                message = json.loads(text)
+                if message["type"] == "update" and message["data"][-1]["final"]:
+                    return message
+    raise AssertionError("the socket ended without a final candle")
+
+
+def test_six_processes_serve_as_one(tmp_path):
+    house = House(tmp_path, list(PLACES), "--exchange", "demo")
+    gateway = house.processes["gateway"]
+    gateway.until("/symbols", lambda page: len(page["symbols"]) == 8)
+    page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", lambda page: len(page["candles"]) == 201, seconds=60)
+    assert page["candles"][-1]["final"] is False
+    status = gateway.json("/api/v1/status")
+    assert {s["name"]: s["state"] for s in status["services"]} == dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
+    paths = gateway.json("/openapi.json")["paths"]
+    assert {"/ohlcv/{exchange}/{symbol}/{timeframe}", "/gaps", "/events/{place}"} <= set(paths)
+    message = asyncio.run(first_final(house.port))
+
+    house.processes["market"].process.kill()
+    house.processes["market"].process.wait()
+    code, headers, body = gateway.get("/ohlcv/demo/BTC-USDT/1m?limit=5")
+    assert (code, json.loads(body)["code"]) == (503, "SERVICE_UNREACHABLE")
+    assert headers["content-type"] == "application/problem+json"
+    assert gateway.json("/gaps") is not None, "history's paths are answered meanwhile"
+    states = {s["name"]: s["state"] for s in gateway.json("/api/v1/status")["services"]}
+    assert states.pop("market") == "failed"
+    assert set(states.values()) == {"ready"}
+    house.processes["market"] = house.begin("market")
+    again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", lambda page: len(page["candles"]) == 201)
+    known = {c["open_time"]: c for c in again["candles"] if c["final"]}
+    before = [c for c in page["candles"] if c["final"] and c["open_time"] in known]
+    assert len(before) > 190
+    assert all(known[c["open_time"]] == c for c in before), "the same candles as before the kill"
+
+    house.processes["realtime"].process.kill()
+    house.processes["realtime"].process.wait()
+    with pytest.raises(ConnectionClosed) as refused:
+        asyncio.run(first_final(house.port, message["id"]))
+    assert refused.value.rcvd.code == 1013, "come again later"
+    house.processes["realtime"] = house.begin("realtime")
+    later = asyncio.run(first_final(house.port, message["id"]))
+    assert later["data"][0]["open_time"] == message["data"][-1]["open_time"] + 1000, "resumed over the kill"
+    assert house.stop() == dict.fromkeys(PLACES, 0), house.text()
+    assert "Traceback" not in house.text()
+
+
+def exported(data):
+    out = data.with_suffix(".csv")
+    done = candlewick("export", "binance", "BTC-USDT", "1s", "--out", out, "--data-dir", data)
+    assert done.returncode == 0, done.stderr
+    with out.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_recording_played_by_three_processes_gives_the_rows_of_one(tmp_path):
+    recording = write(tmp_path / "day.gz", steady(30_000, every_ms=2))
+    done = candlewick("replay", recording, "--data-dir", tmp_path / "one", "--json")
+    assert done.returncode == 0, done.stderr
+    expected = exported(tmp_path / "one")
+    assert len(expected) >= 57
+    house = House(tmp_path, ["stream", "history"], "--exchange", "binance", "--set", "history.fetch=false")
+    house.arguments = (
+        *house.arguments, "--set", f"collector.replay_paths={recording}", "--set", "collector.replay_speed=0",
+    )  # fmt: skip
+    house.processes["collector"] = house.begin("collector")
+    house.processes["collector"].until("/health/detailed", lambda health: health["facts"].get("played"))
+    house.processes["history"].until(
+        "/history/series",
+        lambda page: any(s["timeframe"] == "1s" and s["rows"] >= len(expected) for s in page["series"]),
+    )
+    assert set(house.stop().values()) == {0}, house.text()
+    assert exported(tmp_path / "data") == expected
