@@ -18,6 +18,7 @@ Rows = dict[str, NDArray[Any]]
 _MINUTE = SECONDS["1m"]
 _DAY = SECONDS["1d"]
 _WEEK = SECONDS["1w"]
+_OPEN_KEPT = 3
 
 
 class SymbolWindows:
@@ -25,7 +26,7 @@ class SymbolWindows:
 
     def __init__(self, capacity: int) -> None:
         self.rings: dict[int, Ring] = {seconds: Ring(capacity) for seconds in NAMES}
-        self._open: dict[int, Rows] = {}
+        self._open: dict[int, dict[int, Rows]] = {seconds: {} for seconds in NAMES}
 
     def apply(self, columns: CandleColumns) -> Mapping[int, list[int]]:
         """Final rows of any timeframes; returns the open times (ms) that changed, by timeframe in seconds."""
@@ -50,37 +51,57 @@ class SymbolWindows:
         final = np.flatnonzero(rows["flags"] & FINAL)
         self.rings[seconds].apply(CandleArrays(**{name: array[final] for name, array in rows.items()}))
         if len(final) < len(views):
-            self._open[seconds] = {name: array[-1:] for name, array in rows.items()}
+            self._keep_open(seconds, {name: array[-1:] for name, array in rows.items()})
 
     def apply_open(self, columns: CandleColumns) -> list[int]:
         """Rows of candles that are still open; returns the timeframes (seconds) that moved."""
         arrays = to_arrays(columns)
         moved = []
         for i, seconds in enumerate(columns.timeframe.tolist()):
-            self._open[seconds] = _row(arrays, i)
+            self._keep_open(seconds, _row(arrays, i))
             moved.append(seconds)
         return moved
+
+    def _keep_open(self, seconds: int, row: Rows) -> None:
+        """Beside the newest open candle, the one before it is kept until its final row comes."""
+        rows = self._open[seconds]
+        rows[int(row["open_time_ms"][0])] = row
+        last = self.rings[seconds].last_open_ms
+        for when in sorted(rows):
+            if when <= last or len(rows) > _OPEN_KEPT:
+                del rows[when]
+
+    def _waiting(self, seconds: int) -> list[Rows]:
+        """The stream's own rows behind the newest final one, oldest first."""
+        last = self.rings[seconds].last_open_ms
+        return [row for when, row in sorted(self._open[seconds].items()) if when > last]
+
+    def open_rows(self, seconds: int) -> Rows | None:
+        """Every candle behind the newest final one, oldest first: one that has closed and waits to become final, and
+        the one still open. None when there is none."""
+        newest = self.open_row(seconds)
+        if newest is None:
+            return None
+        parts = [r for r in self._waiting(seconds) if r["open_time_ms"][0] < newest["open_time_ms"][0]] + [newest]
+        return {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
 
     def open_row(self, seconds: int) -> Rows | None:
         """The candle still open, arrays of shape (1,); None when nothing is known behind the newest final one.
 
         The stream's own row is taken where it saw the candle from its open; a candle that began before this feed did is
-        put together from the finals inside it and the open minute (sums in float64: provisional, never stored).
+        put together from the finals inside it and the open minutes (sums in float64: provisional, never stored).
         """
-        own = self._open.get(seconds)
-        last = self.rings[seconds].last_open_ms
-        if own is not None and own["open_time_ms"][0] <= last:
-            own = None
+        waiting = self._waiting(seconds)
+        own = waiting[-1] if waiting else None
         if seconds <= _MINUTE or (own is not None and not own["flags"][0] & GAPPED):
             return own
         composed = self._compose(seconds)
+        last = self.rings[seconds].last_open_ms
         return composed if composed is not None and composed["open_time_ms"][0] > last else own
 
     def _compose(self, seconds: int) -> Rows | None:
-        minutes, now = self.rings[_MINUTE], self._open.get(_MINUTE)
-        if now is not None and now["open_time_ms"][0] <= minutes.last_open_ms:
-            now = None
-        newest_ms = int(now["open_time_ms"][0]) if now is not None else minutes.last_open_ms
+        minutes, now = self.rings[_MINUTE], self._waiting(_MINUTE)
+        newest_ms = int(now[-1]["open_time_ms"][0]) if now else minutes.last_open_ms
         if newest_ms < 0:
             return None
         start_ms = open_of(newest_ms * 1_000_000, seconds) // 1_000_000
@@ -92,8 +113,7 @@ class SymbolWindows:
             parts.append(days.slice(*days.between(start_ms, today_ms)))
             since_ms = today_ms
         parts.append(minutes.slice(*minutes.between(since_ms, newest_ms + 1)))
-        if now is not None:
-            parts.append(now)
+        parts += [row for row in now if row["open_time_ms"][0] >= since_ms]
         rows = {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
         if len(rows["open"]) == 0:
             return None

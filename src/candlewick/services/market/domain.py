@@ -116,8 +116,8 @@ class SymbolState:
     def ticker(self) -> TickerView:
         """The 24-hour ticker from the one-minute window and the open minute; None where nothing is known."""
         minutes = self.windows.rings[_MINUTE]
-        open_row = self.windows.open_row(_MINUTE)
-        newest = int(open_row["open_time_ms"][0]) if open_row is not None else minutes.last_open_ms
+        open_row = self.windows.open_rows(_MINUTE)
+        newest = int(open_row["open_time_ms"][-1]) if open_row is not None else minutes.last_open_ms
         rows = minutes.slice(*minutes.between(newest - _DAY_MS + 60_000, newest + 60_000)) if newest >= 0 else None
         last, origin = self._last, self._origin
         ts = max(self._last_ts, self._quote_ts) if self._last_ts is not None else None

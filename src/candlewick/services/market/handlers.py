@@ -51,11 +51,11 @@ class Page(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A page of candles: final rows oldest first, JSON of each, the open candle if it belongs, the next cursor."""
+    """A page of candles: final rows oldest first, JSON of each, the open ones if they belong, the next cursor."""
 
     rows: Rows
     encoded: list[bytes]
-    open_row: Rows | None
+    open_rows: Rows | None
     next: str | None
 
 
@@ -261,10 +261,10 @@ class Market:
             last = min(end, first + page.limit)
             more = last < end
             cursor = _cursor("from", int(ring.slice(last, last + 1)["open_time_ms"][0])) if more else None
-        open_row = None
+        open_rows = None
         if last == count:
-            open_row = _inside(state.windows.open_row(page.seconds), page)
-        return Found(ring.slice(first, last), ring.encoded(first, last), open_row, cursor)
+            open_rows = _inside(state.windows.open_rows(page.seconds), page)
+        return Found(ring.slice(first, last), ring.encoded(first, last), open_rows, cursor)
 
     def _is_whole(self, count: int) -> bool:
         """A ring that is not full holds all there is, once something was loaded."""
@@ -288,18 +288,21 @@ class Market:
                 if page.start is None
                 else _cursor("from", int(rows["open_time_ms"][-1]) + 1)
             )
-        open_row = None
+        open_rows = None
         if state is not None and page.as_of is None and (page.start is None or cursor is None):
-            open_row = _inside(state.windows.open_row(page.seconds), page)
-            if open_row is not None and len(rows["open"]) and open_row["open_time_ms"][0] <= rows["open_time_ms"][-1]:
-                open_row = None
-        return Found(rows, [], open_row, cursor)
+            open_rows = _inside(state.windows.open_rows(page.seconds), page)
+            if open_rows is not None and len(rows["open"]) and open_rows["open_time_ms"][0] <= rows["open_time_ms"][-1]:
+                open_rows = None
+        return Found(rows, [], open_rows, cursor)
 
 
-def _inside(row: Rows | None, page: Page) -> Rows | None:
-    if row is None or (page.end is not None and row["open_time_ms"][0] >= page.end):
+def _inside(rows: Rows | None, page: Page) -> Rows | None:
+    """The open candles that the page asks for."""
+    if rows is None:
         return None
-    return None if page.start is not None and row["open_time_ms"][0] < page.start else row
+    times = rows["open_time_ms"]
+    wanted = (times >= (page.start or 0)) & (times < (page.end if page.end is not None else 1 << 62))
+    return {name: array[wanted] for name, array in rows.items()} if wanted.any() else None
 
 
 def _cursor(kind: str, time_ms: int) -> str:

@@ -45,9 +45,9 @@ class HotCandles:
         if kind == "json":
             return page_json(page, timeframe, found), _JSON
         if kind == "csv":
-            return tables.csv(found.rows, found.open_row), "text/csv; charset=utf-8"
+            return tables.csv(found.rows, found.open_rows), "text/csv; charset=utf-8"
         if kind == "arrow":
-            return tables.arrow(found.rows, found.open_row), "application/vnd.apache.arrow.stream"
+            return tables.arrow(found.rows, found.open_rows), "application/vnd.apache.arrow.stream"
         raise BadQuery(f"format must be json, csv or arrow, was {kind!r}")
 
 

@@ -51,8 +51,8 @@ def page_of(exchange: str, symbol: str, timeframe: str, query: Mapping[str, str]
 def page_json(page: Page, timeframe: str, found: Found) -> bytes:
     """The body of /ohlcv."""
     rows = found.encoded or [encode_row(found.rows, i) for i in range(len(found.rows["open"]))]
-    if found.open_row is not None:
-        rows = [*rows, encode_row(found.open_row, 0)]
+    if found.open_rows is not None:
+        rows = [*rows, *(encode_row(found.open_rows, i) for i in range(len(found.open_rows["open"])))]
     head = b'{"exchange":%s,"symbol":%s,"timeframe":%s,"candles":[' % (
         _encode(page.exchange), _encode(page.symbol), _encode(timeframe),
     )  # fmt: skip

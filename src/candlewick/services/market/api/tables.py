@@ -21,15 +21,15 @@ _NUMBERS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy
 _COLUMNS = ("open_time", *_NUMBERS, "trades", "final", "revision", "origin", "quality")
 
 
-def _joined(rows: Rows, open_row: Rows | None) -> Rows:
-    if open_row is None:
+def _joined(rows: Rows, open_rows: Rows | None) -> Rows:
+    if open_rows is None:
         return rows
-    return {name: np.concatenate([array, open_row[name]]) for name, array in rows.items()}
+    return {name: np.concatenate([array, open_rows[name]]) for name, array in rows.items()}
 
 
-def csv(rows: Rows, open_row: Rows | None) -> bytes:
+def csv(rows: Rows, open_rows: Rows | None) -> bytes:
     """A header line and one line a candle; numbers in shortest round-trip form, ``trades`` empty when not known."""
-    joined = _joined(rows, open_row)
+    joined = _joined(rows, open_rows)
     out = io.StringIO()
     out.write(",".join(_COLUMNS) + "\n")
     for i in range(len(joined["open"])):
@@ -42,11 +42,11 @@ def csv(rows: Rows, open_row: Rows | None) -> bytes:
     return out.getvalue().encode()
 
 
-def arrow(rows: Rows, open_row: Rows | None) -> bytes:
+def arrow(rows: Rows, open_rows: Rows | None) -> bytes:
     """An Arrow IPC stream of one record batch with the columns of the CSV."""
     import pyarrow as pa
 
-    joined = _joined(rows, open_row)
+    joined = _joined(rows, open_rows)
     flags, trades = joined["flags"], joined["trades"]
     columns: dict[str, Any] = {"open_time": pa.array(joined["open_time_ms"], pa.timestamp("ms", "UTC"))}
     columns.update({name: pa.array(joined[name]) for name in _NUMBERS})
@@ -77,7 +77,7 @@ async def indicator_series(
 ) -> tuple[list[int], list[SeriesLine]]:
     """Open times of the page and every output over it; enough candles before it are loaded for warm-up."""
     found = await market.page(page)
-    rows = _joined(found.rows, found.open_row)
+    rows = _joined(found.rows, found.open_rows)
     times = rows["open_time_ms"]
     if len(times) == 0:
         return [], [_line(b, o.name, np.empty(0)) for b in bound for o in b.spec.outputs]
