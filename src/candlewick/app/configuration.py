@@ -36,7 +36,9 @@ class AppSettings(msgspec.Struct, frozen=True):
         int, Meta(ge=1, le=65000, description="The gateway's port; a service run alone adds its place.")
     ] = 8000
     host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
-    log_level: Annotated[str, Meta(description="debug, info, warning or error.")] = "info"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="debug, info, warning or error.")
+    ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log lines.")] = "text"
     venue_rest_url: Annotated[str, Meta(description="REST base URL of the venue, to point at a test exchange.")] = ""
     venue_stream_url: Annotated[str, Meta(description="WebSocket base URL of the venue.")] = ""

@@ -101,7 +101,10 @@ def open_writer(
     """
     with presence.door():
         alone = presence.alone()
-        connection = connect(path, writer=True, durable=durable, max_pages=max_pages)
+        try:
+            connection = connect(path, writer=True, durable=durable, max_pages=max_pages)
+        except sqlite3.Error as error:
+            raise translated(error, "opening it") from error
         try:
             _settle(connection, alone, topics)
             connection.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")

@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Returns 1 when something would keep ``candlewick up`` from working."""
-    config = configuration(parsed)
+    config = configuration(parsed, checked=False)
     checks: tuple[Callable[[Configuration], Finding], ...] = (
         _python, _settings, _data_dir, _disk, _log, _port, _kernels, _page, _traces, _venue,
     )  # fmt: skip

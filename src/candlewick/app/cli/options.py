@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from candlewick.app.configuration import Configuration, read
+from candlewick.app.configuration import Configuration, check_sections, read
+from candlewick.app.registry import SERVICES
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -36,11 +37,19 @@ def add_listening(parser: argparse.ArgumentParser) -> None:
 
 
 def configuration(
-    parsed: argparse.Namespace, *, profile: Mapping[str, Mapping[str, Any]] | None = None, flags: tuple[str, ...] = ()
+    parsed: argparse.Namespace,
+    *,
+    profile: Mapping[str, Mapping[str, Any]] | None = None,
+    flags: tuple[str, ...] = (),
+    checked: bool = True,
 ) -> Configuration:
-    """The layers of configuration that the command line asks for."""
+    """The layers of configuration that the command line asks for. Raises BadSettings for a section that nobody owns,
+    unless the caller looks at them itself."""
     given = [f"app.{name}={value}" for name in ("port", "log_level", "log_format")
              if (value := getattr(parsed, name, None)) is not None]  # fmt: skip
-    return read(
+    found = read(
         data_dir=parsed.data_dir, config=parsed.config, flags=[*given, *flags, *parsed.assignments], profile=profile
     )
+    if checked:
+        check_sections(found, ("app", *SERVICES))
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from candlewick.app.configuration import AppSettings
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import CandlewickError, Rejected
+from candlewick.kernel.errors import CandlewickError, Fatal, Rejected
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.logging import logger
 from candlewick.kernel.metrics import Metrics
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 _CACHE_BYTES = 64 << 20
 _EXPIRE_INTERVAL_S = 60.0
+
+
+class BadDataDir(Fatal):
+    """The data dir is no folder and none can be made there."""
+
+    code = "DATA_DIR"
 
 
 class EmbeddedResources:
@@ -52,7 +58,13 @@ class EmbeddedResources:
         self._ring = _new_ring(archived, data_dir, settings, self.clock) if archived else None
         self.archive: FrameTap | None = self._ring
         self._data_dir, self._settings = data_dir, settings
-        data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadDataDir(
+                f"the data dir cannot be made ({error.strerror}), was {str(data_dir)!r}",
+                hint="Name another with --data-dir",
+            ) from None
         self._sqlite_log = SqliteEventLog(
             data_dir,
             self.clock,
