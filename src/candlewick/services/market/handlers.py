@@ -264,7 +264,7 @@ class Market:
         open_rows = None
         if last == count:
             open_rows = _inside(state.windows.open_rows(page.seconds), page)
-        return Found(ring.slice(first, last), ring.encoded(first, last), open_rows, cursor)
+        return _fitted(page, Found(ring.slice(first, last), ring.encoded(first, last), open_rows, cursor))
 
     def _is_whole(self, count: int) -> bool:
         """A ring that is not full holds all there is, once something was loaded."""
@@ -293,7 +293,32 @@ class Market:
             open_rows = _inside(state.windows.open_rows(page.seconds), page)
             if open_rows is not None and len(rows["open"]) and open_rows["open_time_ms"][0] <= rows["open_time_ms"][-1]:
                 open_rows = None
-        return Found(rows, [], open_rows, cursor)
+        return _fitted(page, Found(rows, [], open_rows, cursor))
+
+
+def _fitted(page: Page, found: Found) -> Found:
+    """At most ``limit`` candles, open ones counted: a page of the newest gives up its oldest, one from a start on
+    leaves the open ones to the next page."""
+    if found.open_rows is None:
+        return found
+    final, waiting = len(found.rows["open"]), len(found.open_rows["open"])
+    excess = final + waiting - page.limit
+    if excess <= 0:
+        return found
+    if page.start is not None:
+        kept = waiting - excess
+        following = _cursor("from", int(found.open_rows["open_time_ms"][kept]))
+        open_rows = _cut(found.open_rows, 0, kept) if kept else None
+        return Found(found.rows, found.encoded, open_rows, following)
+    dropped = min(excess, final)
+    rows = _cut(found.rows, dropped, final)
+    open_rows = _cut(found.open_rows, excess - dropped, waiting)
+    oldest = rows if dropped < final else open_rows
+    return Found(rows, found.encoded[dropped:], open_rows, _cursor("before", int(oldest["open_time_ms"][0])))
+
+
+def _cut(rows: Rows, first: int, last: int) -> Rows:
+    return {name: array[first:last] for name, array in rows.items()}
 
 
 def _inside(rows: Rows | None, page: Page) -> Rows | None:

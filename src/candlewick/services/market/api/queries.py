@@ -12,12 +12,15 @@ from candlewick.services.market.errors import BadQuery
 from candlewick.services.market.handlers import LATEST_MS, Found, Page, with_cursor
 
 DEFAULT_LIMIT, MAX_LIMIT = 500, 10_000
+_LONGEST_TIME = 40
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _encode = msgspec.json.Encoder().encode
 
 
 def time_ms(text: str, name: str) -> int:
     """An instant in ms, from ms or ISO 8601 (UTC where no offset is given). Raises BadQuery."""
+    if len(text) > _LONGEST_TIME:
+        raise BadQuery(f"{name} must be at most {_LONGEST_TIME} characters, was {text[:60]!r}")
     try:
         value = int(text)
     except ValueError:
