@@ -49,11 +49,16 @@ async def first_final(port, after=None):
     raise AssertionError("the socket ended without a final candle")
 
 
+def is_moving(page):
+    """A full page whose last candle is still open."""
+    return len(page["candles"]) == 200 and not page["candles"][-1]["final"]
+
+
 def test_six_processes_serve_as_one(tmp_path):
     house = House(tmp_path, list(PLACES), "--exchange", "demo")
     gateway = house.processes["gateway"]
     gateway.until("/symbols", lambda page: len(page["symbols"]) == 8)
-    page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", lambda page: len(page["candles"]) == 200, seconds=60)
+    page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving, seconds=60)
     assert page["candles"][-1]["final"] is False
     status = gateway.json("/api/v1/status")
     assert {s["name"]: s["state"] for s in status["services"]} == dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
@@ -71,7 +76,7 @@ def test_six_processes_serve_as_one(tmp_path):
     assert states.pop("market") == "failed"
     assert set(states.values()) == {"ready"}
     house.processes["market"] = house.begin("market")
-    again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", lambda page: len(page["candles"]) == 200)
+    again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving)
     known = {c["open_time"]: c for c in again["candles"] if c["final"]}
     before = [c for c in page["candles"] if c["final"] and c["open_time"] in known]
     assert len(before) > 190
