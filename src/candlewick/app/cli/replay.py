@@ -16,7 +16,7 @@ from candlewick.app.cli.serving import run_until_signal
 from candlewick.kernel import logging
 
 EXAMPLES = """examples:
-  candlewick replay spot_btcusdt_20240808.gz --data-dir /tmp/day --speed max
+  candlewick replay spot_btcusdt_20240808.gz --data-dir ./day --speed max
   candlewick replay recordings/ --speed 60 --json
 """
 SERVICES = ("stream", "history", "collector")
