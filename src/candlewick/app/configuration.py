@@ -42,6 +42,9 @@ class AppSettings(msgspec.Struct, frozen=True):
     log_format: Annotated[Literal["text", "json"], Meta(description="Form of the log lines.")] = "text"
     venue_rest_url: Annotated[str, Meta(description="REST base URL of the venue, to point at a test exchange.")] = ""
     venue_stream_url: Annotated[str, Meta(description="WebSocket base URL of the venue.")] = ""
+    demo_seed: Annotated[
+        int, Meta(ge=0, description="Which demo market: prices, halts and gaps follow from this number.")
+    ] = 1
     log_retention_hours: Annotated[float, Meta(gt=0, description="Events older than this leave the log.")] = 24.0
     log_max_bytes: Annotated[int, Meta(gt=0, description="The log's size; the oldest events leave first.")] = 2 << 30
     frames_max_bytes: Annotated[int, Meta(ge=0, description="Ring of raw frames kept on disk; 0 turns it off.")] = (

@@ -166,6 +166,8 @@ def new_venue(name: str, clock: Clock, settings: AppSettings, data_dir: Path) ->
     """An adapter by the name of its package. Raises UnknownVenue."""
     from candlewick.adapters import venues
 
+    if name == "demo":
+        return venues.venue(name, clock=clock, seed=settings.demo_seed)
     options = {"rest_url": settings.venue_rest_url, "stream_url": settings.venue_stream_url}
     given = {k: v for k, v in options.items() if v}
     return venues.venue(name, clock=clock, random=random.Random().random, spool=data_dir / "spool" / name, **given)
