@@ -47,13 +47,15 @@ class Step:
         return "none here yet" if self.report and self.status == NO_TESTS else "ok"
 
 
-def pytest_step(name: str, *paths: str, mark: str, workers: int, extra: tuple[str, ...] = ()) -> Step:
+def pytest_step(
+    name: str, *paths: str, mark: str, workers: int, dist: str = "worksteal", extra: tuple[str, ...] = ()
+) -> Step:
     """Tests of some folders under a marker expression; folders that are not there yet are left out."""
     here = [path for path in paths if (ROOT / path).exists()]
     report = REPORTS / f"{re.sub('[^a-z0-9]+', '-', name)}.xml"
     command = [PY, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", *SLOWEST, *extra]
     if workers > 1:
-        command += ["-n", str(workers), "--dist", "worksteal"]
+        command += ["-n", str(workers), "--dist", dist]
     return Step(name, [*command, *(here or ["--collect-only", "--ignore=tests"])], report)
 
 
@@ -145,19 +147,19 @@ def check() -> list[list[Step]]:
 def test() -> list[list[Step]]:
     tests = ("architecture", "unit", "contract", "conformance", "property", "simulation", "integration")
     folders = tuple(f"tests/{name}" for name in tests)
+    web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
     stages = [
-        static_steps(),
+        [*web, *static_steps()],
         [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial)", workers=2)],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
         [pytest_step("kills", "tests", mark="kill", workers=2)],
         [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
-        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=1)],
+        # they wait for markets more than they work; a file's tests share the product that they started
+        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=2, dist="loadfile")],
     ]
-    if web_ready():
-        stages.append([Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")])
-        # without a browser ./dev has said so already
-        if (ROOT / "web/e2e/playwright.config.ts").is_file() and "CANDLEWICK_CHROMIUM" in os.environ:
-            stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
+    # without a browser ./dev has said so already
+    if web and "CANDLEWICK_CHROMIUM" in os.environ:
+        stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
     return stages
 
 

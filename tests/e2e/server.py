@@ -1,5 +1,6 @@
 """Starts the product as a user does, in a process of its own, and talks to it over loopback."""
 
+import itertools
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,11 +19,24 @@ from candlewick.quant.market_model.interruptions import halts, silences
 READY_WITHIN_S = 90  # the first start of a machine compiles the kernels
 
 
+def _candidates() -> Iterator[int]:
+    """Each worker's own, below what the system gives to clients, with room for the services' own ports above each."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 4
+    base = 12_000 + 5_000 * worker
+    return (base + step * 25 for step in itertools.count(os.getpid() % 100))
+
+
+_ports = _candidates()
+
+
 def free_port() -> int:
-    """A port that nobody listens on, with room for the services' own ports above it."""
+    """A port that nobody listens on, nor on the twenty above it."""
+    return next(port for port in _ports if all(_is_free(port + above) for above in range(21)))
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return min(int(probe.getsockname()[1]), 64_000)
+        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 @cache
