@@ -2,7 +2,6 @@
 service leaves its paths alone unanswered and comes back, everything ends cleanly."""
 
 import asyncio
-import csv
 import json
 import signal
 
@@ -10,24 +9,32 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from candlewick.contracts.timeframes import SECONDS
+from candlewick.testing.shared_data import REASON, shared_data
 from tests.e2e.recordings import steady, write
 from tests.e2e.server import Product, free_port
-from tests.e2e.test_bad_input import candlewick
+from tests.e2e.test_replay import DAYS, FEED, assert_official, candlewick, exported
+from tests.simulation.kept import assert_same, counted, stored
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 PLACES = {"stream": 18, "history": 16, "market": 1, "realtime": 15, "collector": 17, "gateway": 0}
 
 
 class House:
-    """The processes of one data dir, started in the registry's order, the gateway last."""
+    """The processes of one data dir, started at once."""
 
     def __init__(self, folder, names, *arguments):
         self.folder, self.arguments, self.port = folder, arguments, free_port()
-        self.processes = {name: self.begin(name) for name in names}
+        self.processes = {name: self.start(name) for name in names}
+        for process in self.processes.values():
+            process.wait_ready()
 
     def begin(self, name):
+        return self.start(name).wait_ready()
+
+    def start(self, name):
         arguments = ["run", name, "--port", str(self.port), "--data-dir", str(self.folder / "data"), *self.arguments]
-        return Product(arguments, self.folder, port=self.port + PLACES[name]).wait_ready()
+        return Product(arguments, self.folder, port=self.port + PLACES[name])
 
     def stop(self):
         """Exit codes on SIGTERM by service, the gateway first."""
@@ -95,29 +102,45 @@ def test_six_processes_serve_as_one(tmp_path):
     assert "Traceback" not in house.text()
 
 
-def exported(data):
-    out = data.with_suffix(".csv")
-    done = candlewick("export", "binance", "BTC-USDT", "1s", "--out", out, "--data-dir", data)
-    assert done.returncode == 0, done.stderr
-    with out.open() as file:
-        return list(csv.DictReader(file))
+def made_up(folder):
+    return [write(folder / "day.gz", steady(30_000, every_ms=2))]
 
 
-def test_a_recording_played_by_three_processes_gives_the_rows_of_one(tmp_path):
-    recording = write(tmp_path / "day.gz", steady(30_000, every_ms=2))
-    done = candlewick("replay", recording, "--data-dir", tmp_path / "one", "--json")
+def public(_folder):
+    found = [shared_data(f"{FEED}{day}.gz") for day in DAYS]
+    if None in found:
+        pytest.skip(REASON)
+    return found
+
+
+def opens(columns):
+    return [] if columns is None else (columns["open_time"] // 10**6).tolist()
+
+
+@pytest.mark.parametrize("recording", [made_up, public])
+def test_a_recording_played_by_six_processes_gives_the_candles_of_one(tmp_path, recording):
+    paths = recording(tmp_path)
+    done = candlewick("replay", *paths, "--data-dir", tmp_path / "one", "--json")
     assert done.returncode == 0, done.stderr
-    expected = exported(tmp_path / "one")
-    assert len(expected) >= 57
-    house = House(tmp_path, ["stream", "history"], "--exchange", "binance", "--set", "history.fetch=false")
-    house.arguments = (
-        *house.arguments, "--set", f"collector.replay_paths={recording}", "--set", "collector.replay_speed=0",
-    )  # fmt: skip
-    house.processes["collector"] = house.begin("collector")
+    expected = stored(tmp_path / "one")
+    house = House(tmp_path, list(PLACES), "--speed", "max", "--replay", *map(str, paths))
     house.processes["collector"].until("/health/detailed", lambda health: health["facts"].get("played"))
+    counts = counted(expected)
     house.processes["history"].until(
         "/history/series",
-        lambda page: any(s["timeframe"] == "1s" and s["rows"] >= len(expected) for s in page["series"]),
+        lambda page: {(s["symbol"], SECONDS[s["timeframe"]]): s["rows"] for s in page["series"]} == counts,
     )
+    gateway = house.processes["gateway"]
+    assert gateway.json("/tickers")["mode"] == "replay", "recorded prices are never passed off as live"
+    served = {
+        name: gateway.json(f"/ohlcv/binance/BTC-USDT/{name}?limit=10000")["candles"] for name in ("1s", "1m", "5m")
+    }
     assert set(house.stop().values()) == {0}, house.text()
-    assert exported(tmp_path / "data") == expected
+    assert "Traceback" not in house.text()
+    assert_same(stored(tmp_path / "data"), expected)
+    for name, candles in served.items():
+        final = [c["open_time"] for c in candles if c["final"]]
+        assert final == opens(expected.get(("BTC-USDT", SECONDS[name]))), "every stored candle is served"
+    if recording is public:
+        assert_official({c["open_time"]: c for c in served["1m"]})
+        assert_official(exported(tmp_path / "data", tmp_path))

@@ -116,6 +116,11 @@ def replay(paths: Sequence[Path], speed: str, *, exchange: str = LIVE) -> Sessio
     return Session(exchange, "replay", shown, paths=tuple(str(p.absolute()) for p in paths), speed=times)
 
 
+def data_dir_of(session: Session, given: Path | None, configuration: Configuration) -> Path | None:
+    """Where a session keeps its data unless told: recorded prices do not mix with live ones of the same venue."""
+    return configuration.data_dir / "replay" if session.mode == "replay" and given is None else given
+
+
 def speed_of(text: str) -> float:
     """Times real time; 0 for ``max``. Raises BadSpeed."""
     if text == "max":

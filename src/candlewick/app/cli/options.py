@@ -36,6 +36,12 @@ def add_listening(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log-format", choices=("text", "json"))
 
 
+def add_replay(parser: argparse.ArgumentParser) -> None:
+    """--replay, --speed."""
+    parser.add_argument("--replay", type=Path, nargs="+", metavar="PATH", help="play recordings instead of connecting")
+    parser.add_argument("--speed", default="1", metavar="N", help="times real time for --replay, or max (default 1)")
+
+
 def configuration(
     parsed: argparse.Namespace,
     *,

@@ -5,12 +5,11 @@ import argparse
 import asyncio
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from candlewick import __version__
 from candlewick.app import session as sessions
-from candlewick.app.cli.options import add_common, add_listening, configuration
+from candlewick.app.cli.options import add_common, add_listening, add_replay, configuration
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.configuration import Configuration
 from candlewick.app.registry import SERVICES
@@ -35,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exchange", default="auto", help="venue to follow, or demo (default: binance if it answers, else demo)"
     )
-    parser.add_argument("--replay", type=Path, nargs="+", metavar="PATH", help="play recordings instead of connecting")
-    parser.add_argument("--speed", default="1", metavar="N", help="times real time for --replay, or max (default 1)")
+    add_replay(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -51,8 +49,7 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
     logging.configure(config.app.log_level, config.app.log_format)
     listener = bind(config.app.host, config.app.port)
     session = await _session(parsed, config)
-    if session.mode == "replay" and parsed.data_dir is None:
-        parsed.data_dir = config.data_dir / "replay"  # recorded prices do not mix with live ones of the same venue
+    parsed.data_dir = sessions.data_dir_of(session, parsed.data_dir, config)
     config = configuration(parsed, profile=session.profile())
     if session.why:
         print(session.why, file=sys.stderr, flush=True)
