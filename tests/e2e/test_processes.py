@@ -3,7 +3,6 @@ service leaves its paths alone unanswered and comes back, everything ends cleanl
 
 import asyncio
 import json
-import signal
 
 import pytest
 from websockets.asyncio.client import connect
@@ -11,37 +10,12 @@ from websockets.exceptions import ConnectionClosed
 
 from candlewick.contracts.timeframes import SECONDS
 from candlewick.testing.shared_data import REASON, shared_data
+from tests.e2e.house import PLACES, House
 from tests.e2e.recordings import steady, write
-from tests.e2e.server import Product, free_port
 from tests.e2e.test_replay import DAYS, FEED, assert_official, candlewick, exported
 from tests.simulation.kept import assert_same, counted, stored
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
-PLACES = {"stream": 18, "history": 16, "market": 1, "realtime": 15, "collector": 17, "gateway": 0}
-
-
-class House:
-    """The processes of one data dir, started at once."""
-
-    def __init__(self, folder, names, *arguments):
-        self.folder, self.arguments, self.port = folder, arguments, free_port()
-        self.processes = {name: self.start(name) for name in names}
-        for process in self.processes.values():
-            process.wait_ready()
-
-    def begin(self, name):
-        return self.start(name).wait_ready()
-
-    def start(self, name):
-        arguments = ["run", name, "--port", str(self.port), "--data-dir", str(self.folder / "data"), *self.arguments]
-        return Product(arguments, self.folder, port=self.port + PLACES[name])
-
-    def stop(self):
-        """Exit codes on SIGTERM by service, the gateway first."""
-        return {name: self.processes[name].stop(signal.SIGTERM) for name in reversed(self.processes)}
-
-    def text(self):
-        return "".join(process.text() for process in self.processes.values())
 
 
 async def first_final(port, after=None):
@@ -62,44 +36,49 @@ def is_moving(page):
 
 
 def test_six_processes_serve_as_one(tmp_path):
-    house = House(tmp_path, list(PLACES), "--exchange", "demo")
-    gateway = house.processes["gateway"]
-    gateway.until("/symbols", lambda page: len(page["symbols"]) == 8)
-    page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving, seconds=60)
-    assert page["candles"][-1]["final"] is False
-    status = gateway.json("/api/v1/status")
-    assert {s["name"]: s["state"] for s in status["services"]} == dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
-    paths = gateway.json("/openapi.json")["paths"]
-    assert {"/ohlcv/{exchange}/{symbol}/{timeframe}", "/gaps", "/events/{place}"} <= set(paths)
-    message = asyncio.run(first_final(house.port))
+    with House(tmp_path, list(PLACES), "--exchange", "demo") as house:
+        house.wait_ready()
+        gateway = house.processes["gateway"]
+        gateway.until("/symbols", lambda page: len(page["symbols"]) == 8)
+        page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving, seconds=60)
+        assert page["candles"][-1]["final"] is False
+        status = gateway.json("/api/v1/status")
+        assert {s["name"]: s["state"] for s in status["services"]} == dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
+        paths = gateway.json("/openapi.json")["paths"]
+        assert {"/ohlcv/{exchange}/{symbol}/{timeframe}", "/gaps", "/events/{place}"} <= set(paths)
+        message = asyncio.run(first_final(house.port))
 
-    house.processes["market"].process.kill()
-    house.processes["market"].process.wait()
-    code, headers, body = gateway.get("/ohlcv/demo/BTC-USDT/1m?limit=5")
-    assert (code, json.loads(body)["code"]) == (503, "SERVICE_UNREACHABLE")
-    assert headers["content-type"] == "application/problem+json"
-    assert gateway.json("/gaps") is not None, "history's paths are answered meanwhile"
-    states = {s["name"]: s["state"] for s in gateway.json("/api/v1/status")["services"]}
-    assert states.pop("market") == "failed"
-    assert set(states.values()) == {"ready"}
-    house.processes["market"] = house.begin("market")
-    again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving)
-    known = {c["open_time"]: c for c in again["candles"] if c["final"]}
-    before = [c for c in page["candles"] if c["final"] and c["open_time"] in known]
-    assert len(before) > 190
-    assert all(known[c["open_time"]] == c for c in before), "the same candles as before the kill"
+        house.processes["market"].process.kill()
+        house.processes["market"].process.wait()
+        code, headers, body = gateway.get("/ohlcv/demo/BTC-USDT/1m?limit=5")
+        assert (code, json.loads(body)["code"]) == (503, "SERVICE_UNREACHABLE")
+        assert headers["content-type"] == "application/problem+json"
+        assert gateway.json("/gaps") is not None, "history's paths are answered meanwhile"
+        states = {s["name"]: s["state"] for s in gateway.json("/api/v1/status")["services"]}
+        assert states.pop("market") == "failed"
+        assert set(states.values()) == {"ready"}
+        house.processes["market"] = house.begin("market")
+        again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving)
+        known = {c["open_time"]: c for c in again["candles"] if c["final"]}
+        before = [c for c in page["candles"] if c["final"] and c["open_time"] in known]
+        assert len(before) > 190
+        assert all(known[c["open_time"]] == c for c in before), "the same candles as before the kill"
 
-    house.processes["realtime"].process.kill()
-    house.processes["realtime"].process.wait()
-    with pytest.raises(ConnectionClosed) as refused:
-        asyncio.run(first_final(house.port, message["id"]))
-    assert refused.value.rcvd.code == 1013, "come again later"
-    house.processes["realtime"] = house.begin("realtime")
-    later = asyncio.run(first_final(house.port, message["id"]))
-    seconds = gateway.json(f"/ohlcv/demo/BTC-USDT/1s?start={message['data'][-1]['open_time'] + 1}&limit=1")["candles"]
-    assert later["data"][0]["open_time"] == seconds[0]["open_time"], "resumed over the kill with the very next second"
-    assert house.stop() == dict.fromkeys(PLACES, 0), house.text()
-    assert "Traceback" not in house.text()
+        house.processes["realtime"].process.kill()
+        house.processes["realtime"].process.wait()
+        with pytest.raises(ConnectionClosed) as refused:
+            asyncio.run(first_final(house.port, message["id"]))
+        assert refused.value.rcvd.code == 1013, "come again later"
+        house.processes["realtime"] = house.begin("realtime")
+        later = asyncio.run(first_final(house.port, message["id"]))
+        seconds = gateway.json(f"/ohlcv/demo/BTC-USDT/1s?start={message['data'][-1]['open_time'] + 1}&limit=1")[
+            "candles"
+        ]
+        assert later["data"][0]["open_time"] == seconds[0]["open_time"], (
+            "resumed over the kill with the very next second"
+        )
+        assert house.stop() == dict.fromkeys(PLACES, 0), house.text()
+        assert "Traceback" not in house.text()
 
 
 def made_up(folder):
@@ -113,6 +92,13 @@ def public(_folder):
     return found
 
 
+def everything(gateway):
+    """The final candles of the replay, by timeframe."""
+    names = ("1s", "1m", "5m")
+    pages = {name: gateway.json(f"/ohlcv/binance/BTC-USDT/{name}?limit=1400") for name in names}
+    return {name: [c for c in page["candles"] if c["final"]] for name, page in pages.items()}
+
+
 def opens(columns):
     return [] if columns is None else (columns["open_time"] // 10**6).tolist()
 
@@ -123,24 +109,29 @@ def test_a_recording_played_by_six_processes_gives_the_candles_of_one(tmp_path, 
     done = candlewick("replay", *paths, "--data-dir", tmp_path / "one", "--json")
     assert done.returncode == 0, done.stderr
     expected = stored(tmp_path / "one")
-    house = House(tmp_path, list(PLACES), "--speed", "max", "--replay", *map(str, paths))
-    house.processes["collector"].until("/health/detailed", lambda health: health["facts"].get("played"))
-    counts = counted(expected)
-    house.processes["history"].until(
-        "/history/series",
-        lambda page: {(s["symbol"], SECONDS[s["timeframe"]]): s["rows"] for s in page["series"]} == counts,
-    )
-    gateway = house.processes["gateway"]
-    assert gateway.json("/tickers")["mode"] == "replay", "recorded prices are never passed off as live"
-    served = {
-        name: gateway.json(f"/ohlcv/binance/BTC-USDT/{name}?limit=10000")["candles"] for name in ("1s", "1m", "5m")
-    }
-    assert set(house.stop().values()) == {0}, house.text()
-    assert "Traceback" not in house.text()
+    with House(tmp_path, list(PLACES), "--speed", "max", "--replay", *map(str, paths)) as house:
+        house.wait_ready()
+        house.processes["collector"].until("/health/detailed", lambda health: health["facts"].get("played"))
+        counts = counted(expected)
+        house.processes["history"].until(
+            "/history/series",
+            lambda page: {(s["symbol"], SECONDS[s["timeframe"]]): s["rows"] for s in page["series"]} == counts,
+        )
+        gateway = house.processes["gateway"]
+        assert gateway.json("/tickers")["mode"] == "replay", "recorded prices are never passed off as live"
+        served = everything(gateway)
+        house.processes["market"].process.kill()
+        house.processes["market"].process.wait()
+        house.processes["market"] = house.begin("market")
+        assert everything(gateway) == served, "a market started after the last event serves what the store has"
+        assert [t["symbol"] for t in gateway.json("/tickers")["tickers"]] == ["BTC-USDT"]
+        assert set(house.stop().values()) == {0}, house.text()
+        assert "Traceback" not in house.text()
     assert_same(stored(tmp_path / "data"), expected)
     for name, candles in served.items():
-        final = [c["open_time"] for c in candles if c["final"]]
-        assert final == opens(expected.get(("BTC-USDT", SECONDS[name]))), "every stored candle is served"
+        assert [c["open_time"] for c in candles] == opens(expected.get(("BTC-USDT", SECONDS[name]))), (
+            "every stored candle is served"
+        )
     if recording is public:
         assert_official({c["open_time"]: c for c in served["1m"]})
         assert_official(exported(tmp_path / "data", tmp_path))

@@ -1,6 +1,6 @@
 """Routes of the history service."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -44,6 +44,10 @@ _CANDLES: dict[str, Any] = {
 _encode = msgspec.json.Encoder().encode
 
 
+def _positions(marks: Mapping[str, int]) -> dict[str, str]:
+    return {POSITIONS_HEADER: _encode(log_positions(marks)).decode()}
+
+
 def _json(body: Any, status: int = 200) -> Response:
     return Response(_encode(body), status, media_type="application/json")
 
@@ -85,13 +89,17 @@ def new_router(
             if start_ns is None and len(columns.open_time) > limit:
                 columns = rows.picked(columns, slice(len(columns.open_time) - limit, None))
         body = codec.encode(CandleBatch(exchange, symbol, columns))
-        headers = {POSITIONS_HEADER: _encode(log_positions(marks)).decode()}
-        return Response(body, media_type=CANDLES_TYPE, headers=headers)
+        return Response(body, media_type=CANDLES_TYPE, headers=_positions(marks))
 
-    @router.get("/history/series", tags=["history"], **reply(queries.SeriesList, "Every stored series.", errors=(503,)))
+    @router.get(
+        "/history/series", tags=["history"],
+        **reply(queries.SeriesList, "Every stored series; x-log-positions as for candles.", errors=(503,)),
+    )  # fmt: skip
     async def get_series() -> Response:
         """What is stored."""
-        return _json(queries.SeriesList([queries.series_view(info) for info in await context.candles.series()]))
+        marks = await context.candles.marks()
+        body = queries.SeriesList([queries.series_view(info) for info in await context.candles.series()])
+        return Response(_encode(body), media_type="application/json", headers=_positions(marks))
 
     @router.get("/gaps", tags=["quality"], **reply(queries.GapList, "Entries of the gap ledger."))
     async def get_gaps(

@@ -1,6 +1,8 @@
-"""Prices, tickers, books and tapes of the followed symbols, as values. No I/O, no clock."""
+"""Prices, tickers, books and tapes of the followed symbols, as values, and the log positions that they include. No
+I/O, no clock."""
 
 from collections import deque
+from collections.abc import Mapping
 from math import fsum
 from typing import Annotated, Any
 
@@ -10,9 +12,13 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from candlewick.contracts.base import ORIGIN_NAMES
-from candlewick.contracts.collector import BookUpdated, QuoteUpdated, Side, TradeBatch
+from candlewick.contracts.collector import BookUpdated, QuoteUpdated, Side, TradeBatch, TradeColumns
 from candlewick.contracts.market import Instrument
+from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import SECONDS
+from candlewick.contracts.topics import BY_NAME, HISTORY_CANDLES, NORMALIZED_OHLCV, RAW_MARKET_DATA
+from candlewick.kernel.hashing import partition_of
+from candlewick.ports.log import Position
 from candlewick.quant.windows.symbol import SymbolWindows
 
 _DAY_MS = 86_400_000
@@ -20,6 +26,70 @@ _MINUTE, _HALF_HOUR = SECONDS["1m"], SECONDS["30m"]
 SPARKLINE_POINTS = 48
 TAPE_LENGTH = 200
 _NS_PER_MS = 1_000_000
+_MOST_NAMES = 10_000
+
+
+POSITIONS_HEADER = "x-log-positions"
+CANDLE_TOPICS = (NORMALIZED_OHLCV.name, HISTORY_CANDLES.name)
+TRADE_TOPICS = (RAW_MARKET_DATA.name,)
+OLDEST = Position(0, 0)
+"""Before the first record of any log."""
+
+Place = tuple[str, int]
+"""(topic, partition)"""
+
+
+def positions_of(headers: Mapping[str, str]) -> dict[Place, Position]:
+    """The log positions that a reply includes, as it says itself."""
+    rows = msgspec.json.decode(headers.get(POSITIONS_HEADER, "[]"), type=list[tuple[str, int, int, int]])
+    return {(topic, partition): Position(epoch, offset) for topic, partition, epoch, offset in rows}
+
+
+def header_of(at: Mapping[Place, Position]) -> bytes:
+    """The other way round."""
+    rows = [b'["%s",%d,%d,%d]' % (t.encode(), n, p.epoch, p.offset) for (t, n), p in at.items()]
+    return b"[%s]" % b",".join(rows)
+
+
+class Places:
+    """How far the log has been followed, by topic and partition."""
+
+    def __init__(self) -> None:
+        self._at: dict[Place, Position] = {}
+        self._mine: dict[tuple[tuple[str, ...], str], tuple[Place, ...]] = {}
+
+    def begin(self, positions: Mapping[Place, Position]) -> Mapping[Place, Position]:
+        """What is known of candles at these positions is known already; where none is given, nothing is. Returns the
+        place of every partition of candles."""
+        self._at = {
+            (topic, partition): positions.get((topic, partition), OLDEST)
+            for topic in CANDLE_TOPICS
+            for partition in range(BY_NAME[topic].partitions)
+        }
+        return dict(self._at)
+
+    def reach(self, topic: str, partition: int, position: Position) -> None:
+        self._at[topic, partition] = position
+
+    def of(self, exchange: str, symbol: str, topics: tuple[str, ...] = CANDLE_TOPICS) -> dict[Place, Position]:
+        """Where the partitions stand that tell of a symbol."""
+        key = f"{exchange}:{symbol}"
+        mine = self._mine.get((topics, key))
+        if mine is None:
+            mine = tuple((topic, partition_of(key, BY_NAME[topic].partitions)) for topic in topics)
+            if len(self._mine) < _MOST_NAMES:  # names come from whoever asks
+                self._mine[topics, key] = mine
+        return {place: self._at[place] for place in mine if place in self._at}
+
+
+def discovered(exchange: str, symbol: str, columns: CandleColumns | TradeColumns) -> Instrument:
+    """What a replay knows of a symbol: its name, and the scales of its numbers."""
+    base, _, quote = symbol.partition("-")
+    return Instrument(
+        exchange, symbol, base + quote, base, quote,
+        f"{10.0**-columns.price_scale:.18f}".rstrip("0"), f"{10.0**-columns.size_scale:.18f}".rstrip("0"),
+        columns.price_scale, columns.size_scale,
+    )  # fmt: skip
 
 
 class TickerView(msgspec.Struct, frozen=True):

@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -12,7 +11,7 @@ from candlewick.ports.runtime import Context
 from candlewick.services.market.api.hot import HotCandles
 from candlewick.services.market.api.routes import new_router
 from candlewick.services.market.api.schemas import SCHEMAS
-from candlewick.services.market.handlers import Market
+from candlewick.services.market.handlers.market import Market
 from candlewick.services.market.settings import MarketSettings
 from candlewick.services.market.storage import SqlSymbolTable
 
@@ -47,10 +46,10 @@ class MarketService:
             known = await self._table.all(tx, settings.exchange)
         for instrument in known:
             self._market.add_state(instrument)
-        positions: dict[tuple[str, int], Any] = {}
-        for instrument in known:
-            positions = positions or dict(await self._market.load(instrument.exchange, instrument.symbol))
-        await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=positions)
+        places = await self._market.stand()
+        await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=places)
+        self._context.background("load candles", self._market.load_new())
+        await self._market.loaded()
         if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)

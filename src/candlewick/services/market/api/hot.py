@@ -9,10 +9,13 @@ from candlewick.kernel.logging import correlation_id
 from candlewick.kernel.openapi import Problem
 from candlewick.services.market.api import tables
 from candlewick.services.market.api.queries import page_json, page_of
+from candlewick.services.market.domain import POSITIONS_HEADER, header_of
 from candlewick.services.market.errors import BadQuery
-from candlewick.services.market.handlers import Found, Market, Page
+from candlewick.services.market.handlers.market import Market
+from candlewick.services.market.handlers.pages import Found, Page
 
 _JSON = "application/json"
+_POSITIONS = POSITIONS_HEADER.encode()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -39,7 +42,8 @@ class HotCandles:
         page = page_of(exchange, symbol, timeframe, query)
         found = self._market.from_memory(page) or await self._market.page(page)
         body, media = self._write(query.get("format", "json"), page, timeframe, found)
-        await _answer(send, 200, body if scope["method"] == "GET" else b"", media, [])
+        extra = [(_POSITIONS, header_of(found.at))]
+        await _answer(send, 200, body if scope["method"] == "GET" else b"", media, extra)
 
     def _write(self, kind: str, page: Page, timeframe: str, found: Found) -> tuple[bytes, str]:
         if kind == "json":

@@ -9,7 +9,7 @@ import msgspec
 from candlewick.contracts.timeframes import seconds_of
 from candlewick.quant.windows.encoding import encode_row
 from candlewick.services.market.errors import BadQuery
-from candlewick.services.market.handlers import LATEST_MS, Found, Page, with_cursor
+from candlewick.services.market.handlers.pages import LATEST_MS, Found, Page, with_cursor
 
 DEFAULT_LIMIT, MAX_LIMIT = 500, 10_000
 _LONGEST_TIME = 40

@@ -13,8 +13,10 @@ from candlewick.services.market.api import tables
 from candlewick.services.market.api.hot import HotCandles
 from candlewick.services.market.api.queries import page_json, page_of
 from candlewick.services.market.api.schemas import DOCS, InstrumentView, NewSymbol
+from candlewick.services.market.domain import POSITIONS_HEADER, TRADE_TOPICS, header_of
 from candlewick.services.market.errors import BadQuery, NoPriceYet
-from candlewick.services.market.handlers import Market, Page
+from candlewick.services.market.handlers.market import Market
+from candlewick.services.market.handlers.pages import Page
 
 _JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
@@ -91,7 +93,11 @@ def new_router(market: Market, context: Context) -> APIRouter:
     @router.get("/trades/{exchange}/{symbol}", tags=["prices"], **DOCS["trades"])
     async def get_trades(exchange: Name, symbol: Name, limit: Annotated[int, Query(ge=1, le=200)] = 200) -> Response:
         """The newest trades, newest first."""
-        return _json({"trades": list(market.state(exchange, symbol).tape)[:limit]})
+        trades = list(market.state(exchange, symbol).tape)[:limit]
+        at = market.places.of(exchange, symbol, TRADE_TOPICS)
+        return Response(
+            _encode({"trades": trades}), media_type=_JSON, headers={POSITIONS_HEADER: header_of(at).decode()}
+        )
 
     @router.get("/indicators/catalogue", tags=["indicators"], **DOCS["catalogue"])
     async def get_catalogue() -> Response:

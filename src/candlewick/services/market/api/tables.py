@@ -14,7 +14,8 @@ from candlewick.quant.indicators import registry
 from candlewick.quant.indicators.spec import BoundIndicator
 from candlewick.quant.windows.symbol import Rows
 from candlewick.services.market.api.schemas import SeriesLine
-from candlewick.services.market.handlers import Market, Page
+from candlewick.services.market.handlers.market import Market
+from candlewick.services.market.handlers.pages import Page
 
 _FINAL, _GAPPED = 1, 2
 _NUMBERS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")

@@ -1,8 +1,8 @@
-"""Use cases of the market service: following symbols, keeping windows, answering pages of candles."""
+"""The followed symbols' windows: filled from history, kept up to date by the log, read by pages."""
 
-import base64
-import json
+import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,51 +12,32 @@ from candlewick.contracts.collector import BookUpdated, QuoteUpdated, TradeBatch
 from candlewick.contracts.history import CandlesFetched, CandlesRepaired
 from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted
 from candlewick.contracts.stream import CandleBatch, CandleColumns
-from candlewick.contracts.timeframes import NAMES
+from candlewick.contracts.timeframes import NAMES, SECONDS
 from candlewick.contracts.topics import MARKET_SYMBOLS, OPEN_OHLCV
 from candlewick.kernel.clock import Clock
+from candlewick.kernel.errors import Retryable
 from candlewick.ports.log import Position
 from candlewick.ports.runtime import Event, Messaging, ServiceClient, UnitOfWork
 from candlewick.ports.venue import Venue
 from candlewick.quant.candles.values import to_arrays
 from candlewick.quant.windows.ring import FIELDS
-from candlewick.quant.windows.symbol import Rows
-from candlewick.services.market.domain import SymbolState
+from candlewick.services.market.domain import OLDEST, Place, Places, SymbolState, discovered, positions_of
 from candlewick.services.market.errors import (
-    BadQuery,
     ExchangeNotFollowed,
     HistoryFailed,
     SymbolNotFollowed,
     SymbolNotListed,
     SymbolTaken,
 )
+from candlewick.services.market.handlers.pages import Found, Page, cursor_of, fitted, inside
 from candlewick.services.market.ports import SymbolTable
 from candlewick.services.market.settings import MarketSettings
 
 _NS = 1_000_000
-LATEST_MS = (1 << 42) - 1  # in 2109; what comes later does not fit an int64 of nanoseconds with room to add
+_LOOK_EVERY_S = 0.02
+_LOAD_AGAIN_S = 0.2
+_LOADED_WITHIN_S = 5.0
 Key = tuple[str, str]
-
-
-class Page(msgspec.Struct, frozen=True):
-    """What a reader asked for; times in ms, ``end`` exclusive."""
-
-    exchange: str
-    symbol: str
-    seconds: int
-    start: int | None
-    end: int | None
-    limit: int
-    as_of: int | None = None
-
-
-class Found(msgspec.Struct, frozen=True):
-    """A page of candles: final rows oldest first, JSON of each, the open ones if they belong, the next cursor."""
-
-    rows: Rows
-    encoded: list[bytes]
-    open_rows: Rows | None
-    next: str | None
 
 
 class Market:
@@ -77,7 +58,10 @@ class Market:
         self._settings, self._table, self._messaging, self._history = settings, table, messaging, history
         self._clock, self._logger = clock, logger
         self.states: dict[Key, SymbolState] = {}
+        self.places = Places()
         self._discover = discover
+        self._unloaded: asyncio.Queue[Key] = asyncio.Queue()
+        self._loading: dict[Key, asyncio.Event] = {}
 
     # -- symbols -----------------------------------------------------------------------------------------------
 
@@ -120,7 +104,8 @@ class Market:
         if not await self._messaging.unit_of_work(work):
             raise SymbolTaken(f"the symbol is followed already, was {symbol!r}")
         self.add_state(instrument)
-        await self.load(instrument.exchange, instrument.symbol)
+        with suppress(HistoryFailed):  # it is loaded later then, and pages wait for it
+            await self._loaded((instrument.exchange, instrument.symbol))
         return instrument
 
     async def remove_symbol(self, exchange: str, symbol: str) -> None:
@@ -135,12 +120,15 @@ class Market:
         if not await self._messaging.unit_of_work(work):
             raise SymbolNotFollowed(f"{exchange} symbol is not followed, was {symbol!r}")
         self.states.pop((exchange, symbol), None)
+        self._loading.pop((exchange, symbol), None)
 
     def add_state(self, instrument: Instrument) -> SymbolState:
-        """The state of a followed symbol, made if it is new."""
+        """The state of a followed symbol; a new one is filled from history by ``load_new``."""
         key = (instrument.exchange, instrument.symbol)
         if key not in self.states:
             self.states[key] = SymbolState(instrument, self._settings.ring_size)
+            self._loading[key] = asyncio.Event()
+            self._unloaded.put_nowait(key)
         return self.states[key]
 
     def state(self, exchange: str, symbol: str) -> SymbolState:
@@ -163,15 +151,70 @@ class Market:
 
     # -- windows -----------------------------------------------------------------------------------------------
 
-    async def load(self, exchange: str, symbol: str) -> Mapping[tuple[str, int], Position]:
-        """Fill the windows of a symbol from history; returns the log positions that the rows include [13]."""
-        positions: Mapping[tuple[str, int], Position] = {}
-        state = self.states[exchange, symbol]
+    async def stand(self) -> Mapping[Place, Position]:
+        """Where to follow candles from: behind what history has stored, or from the oldest that the log keeps where it
+        has nothing or does not answer. A replay goes on with the symbols that are stored."""
+        positions: Mapping[Place, Position] = {}
+        try:
+            status, headers, body = await self._history.get("/history/series")
+            if status != 200:
+                raise HistoryFailed(f"history answered {status} for /history/series")
+            positions = positions_of(headers)
+            if self._discover:
+                for exchange, symbol in sorted(
+                    {(s["exchange"], s["symbol"]) for s in msgspec.json.decode(body)["series"]}
+                ):
+                    columns, _ = await self._ask_history(Page(exchange, symbol, SECONDS["1s"], None, None, 1))
+                    self.add_state(discovered(exchange, symbol, columns))
+        except Retryable as error:
+            self._logger.warning("history does not answer yet; the log is read instead", code=error.code)
+        return self.places.begin(positions)
+
+    async def load_new(self) -> None:
+        """Fill the windows of new symbols from history, again and again while it does not answer; until cancelled."""
+        is_told = False
+        while True:
+            key = await self._unloaded.get()
+            try:
+                await self._load(key)
+                is_told = False
+            except Retryable as error:
+                if not is_told:
+                    self._logger.warning("candles are not loaded yet", code=error.code, detail=error.detail)
+                is_told = True
+                self._unloaded.put_nowait(key)
+                await self._clock.sleep(_LOAD_AGAIN_S)
+
+    async def _load(self, key: Key) -> None:
+        """What the follower passed by before the symbol was known must be in the store first [13]."""
+        state, passed = self.states.get(key), self.places.of(*key)
+        if state is None:
+            return
         for seconds in NAMES:
-            columns, at = await self._ask_history(Page(exchange, symbol, seconds, None, None, self._settings.ring_size))
-            positions = positions or at
+            columns, at = await self._ask_history(Page(*key, seconds, None, None, self._settings.ring_size))
+            while any(at.get(place, OLDEST) < position for place, position in passed.items()):
+                await self._clock.sleep(_LOOK_EVERY_S)
+                columns, at = await self._ask_history(Page(*key, seconds, None, None, self._settings.ring_size))
             state.windows.apply(columns)
-        return positions
+        if (event := self._loading.pop(key, None)) is not None:
+            event.set()
+
+    async def loaded(self) -> None:
+        """Wait for the windows of all symbols, but not for a history that does not answer."""
+        for key in list(self._loading):
+            try:
+                await self._loaded(key)
+            except HistoryFailed:
+                return
+
+    async def _loaded(self, key: Key) -> None:
+        """Raises HistoryFailed when the windows are not filled in time."""
+        if (event := self._loading.get(key)) is not None:
+            try:
+                async with asyncio.timeout(_LOADED_WITHIN_S):
+                    await event.wait()
+            except TimeoutError:
+                raise HistoryFailed(f"history has not given its candles yet, was {key[1]!r}") from None
 
     async def _ask_history(self, page: Page) -> tuple[CandleColumns, Mapping[tuple[str, int], Position]]:
         params = {"limit": str(page.limit)}
@@ -187,15 +230,12 @@ class Market:
             raise HistoryFailed(f"history answered {status} for {path}")
         message = codec.decode(CandleBatch.__name__, body)
         assert isinstance(message, CandleBatch)
-        positions = {
-            (topic, int(part)): Position(int(epoch), int(offset))
-            for topic, part, epoch, offset in json.loads(headers.get("x-log-positions", "[]"))
-        }
-        return message.columns_v1, positions
+        return message.columns_v1, positions_of(headers)
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Follower of everything about prices."""
         for event in events:
+            self.places.reach(event.topic, event.partition, event.position)
             message = event.message
             if isinstance(message, (CandleBatch, CandlesFetched, CandlesRepaired)):
                 state = self._followed(message)
@@ -218,29 +258,16 @@ class Market:
         """The symbol's state; in a replay a symbol is followed when the recording first speaks of it."""
         state = self.states.get((message.exchange, message.symbol))
         if state is None and self._discover:
-            columns = message.columns_v1
-            base, _, quote = message.symbol.partition("-")
-            state = self.add_state(
-                Instrument(
-                    message.exchange,
-                    message.symbol,
-                    base + quote,
-                    base,
-                    quote,
-                    f"{10.0**-columns.price_scale:.18f}".rstrip("0"),
-                    f"{10.0**-columns.size_scale:.18f}".rstrip("0"),
-                    columns.price_scale,
-                    columns.size_scale,
-                )
-            )
+            state = self.add_state(discovered(message.exchange, message.symbol, message.columns_v1))
         return state
 
     # -- pages -------------------------------------------------------------------------------------------------
 
     def from_memory(self, page: Page) -> Found | None:
         """The page from the rings; None when it reaches behind them or asks for the past's view."""
-        state = self.states.get((page.exchange, page.symbol))
-        if state is None or page.as_of is not None:
+        key = (page.exchange, page.symbol)
+        state = self.states.get(key)
+        if state is None or page.as_of is not None or key in self._loading:
             return None
         ring = state.windows.rings[page.seconds]
         count = len(ring)
@@ -250,7 +277,7 @@ class Market:
                 return None
             first, last = max(0, end - page.limit), end
             cursor = (
-                _cursor("before", int(ring.slice(first, first + 1)["open_time_ms"][0]))
+                cursor_of("before", int(ring.slice(first, first + 1)["open_time_ms"][0]))
                 if last - first == page.limit
                 else None
             )
@@ -260,22 +287,27 @@ class Market:
             first = ring.between(page.start, page.start)[0]
             last = min(end, first + page.limit)
             more = last < end
-            cursor = _cursor("from", int(ring.slice(last, last + 1)["open_time_ms"][0])) if more else None
+            cursor = cursor_of("from", int(ring.slice(last, last + 1)["open_time_ms"][0])) if more else None
         open_rows = None
         if last == count:
-            open_rows = _inside(state.windows.open_rows(page.seconds), page)
-        return _fitted(page, Found(ring.slice(first, last), ring.encoded(first, last), open_rows, cursor))
+            open_rows = inside(state.windows.open_rows(page.seconds), page)
+        return fitted(
+            page, Found(ring.slice(first, last), ring.encoded(first, last), open_rows, cursor, self.places.of(*key))
+        )
 
     def _is_whole(self, count: int) -> bool:
         """A ring that is not full holds all there is, once something was loaded."""
         return 0 < count < self._settings.ring_size
 
     async def page(self, page: Page) -> Found:
-        """A page of candles, from memory or else from history. Raises SymbolNotFollowed where nothing is known."""
+        """A page of candles, from memory or else from history. Raises SymbolNotFollowed where nothing is known,
+        HistoryFailed."""
+        await self._loaded((page.exchange, page.symbol))
         found = self.from_memory(page)
         if found is not None:
             return found
-        columns, _ = await self._ask_history(page)
+        columns, stored = await self._ask_history(page)
+        at = {place: stored.get(place, OLDEST) for place in self.places.of(page.exchange, page.symbol)}
         state = self.states.get((page.exchange, page.symbol))
         if not len(columns.open_time) and state is None:
             self.state(page.exchange, page.symbol)
@@ -284,64 +316,13 @@ class Market:
         cursor = None
         if len(rows["open"]) == page.limit:
             cursor = (
-                _cursor("before", int(rows["open_time_ms"][0]))
+                cursor_of("before", int(rows["open_time_ms"][0]))
                 if page.start is None
-                else _cursor("from", int(rows["open_time_ms"][-1]) + 1)
+                else cursor_of("from", int(rows["open_time_ms"][-1]) + 1)
             )
         open_rows = None
         if state is not None and page.as_of is None and (page.start is None or cursor is None):
-            open_rows = _inside(state.windows.open_rows(page.seconds), page)
+            open_rows = inside(state.windows.open_rows(page.seconds), page)
             if open_rows is not None and len(rows["open"]) and open_rows["open_time_ms"][0] <= rows["open_time_ms"][-1]:
                 open_rows = None
-        return _fitted(page, Found(rows, [], open_rows, cursor))
-
-
-def _fitted(page: Page, found: Found) -> Found:
-    """At most ``limit`` candles, open ones counted: a page of the newest gives up its oldest, one from a start on
-    leaves the open ones to the next page."""
-    if found.open_rows is None:
-        return found
-    final, waiting = len(found.rows["open"]), len(found.open_rows["open"])
-    excess = final + waiting - page.limit
-    if excess <= 0:
-        return found
-    if page.start is not None:
-        kept = waiting - excess
-        following = _cursor("from", int(found.open_rows["open_time_ms"][kept]))
-        open_rows = _cut(found.open_rows, 0, kept) if kept else None
-        return Found(found.rows, found.encoded, open_rows, following)
-    dropped = min(excess, final)
-    rows = _cut(found.rows, dropped, final)
-    open_rows = _cut(found.open_rows, excess - dropped, waiting)
-    oldest = rows if dropped < final else open_rows
-    return Found(rows, found.encoded[dropped:], open_rows, _cursor("before", int(oldest["open_time_ms"][0])))
-
-
-def _cut(rows: Rows, first: int, last: int) -> Rows:
-    return {name: array[first:last] for name, array in rows.items()}
-
-
-def _inside(rows: Rows | None, page: Page) -> Rows | None:
-    """The open candles that the page asks for."""
-    if rows is None:
-        return None
-    times = rows["open_time_ms"]
-    wanted = (times >= (page.start or 0)) & (times < (page.end if page.end is not None else 1 << 62))
-    return {name: array[wanted] for name, array in rows.items()} if wanted.any() else None
-
-
-def _cursor(kind: str, time_ms: int) -> str:
-    return base64.urlsafe_b64encode(f"{kind}:{time_ms}".encode()).decode().rstrip("=")
-
-
-def with_cursor(page: Page, cursor: str) -> Page:
-    """The page that a cursor goes on with. Raises BadQuery."""
-    try:
-        kind, _, text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(":")
-        time_ms = int(text)
-        field = {"before": "end", "from": "start"}[kind]
-        if not 0 <= time_ms <= LATEST_MS:
-            raise ValueError
-    except (ValueError, KeyError):
-        raise BadQuery(f"cursor must be the 'next' of an earlier page, was {cursor[:60]!r}") from None
-    return msgspec.structs.replace(page, **{field: time_ms})
+        return fitted(page, Found(rows, [], open_rows, cursor, at))
