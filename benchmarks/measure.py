@@ -12,13 +12,14 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """One measured number. ``better`` says which way is good: higher or lower.
+    """One measured number. ``better`` says which way is good: higher or lower. ``value`` is None where this machine
+    cannot measure it; ``note`` then says why.
 
     ``ratio`` compares with ``peer``, above 1 is in our favour; ``samples`` are the runs the median was taken from.
     """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     better: str = "higher"
     samples: tuple[float, ...] = ()

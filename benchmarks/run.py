@@ -44,6 +44,8 @@ def measure(suite: str, module: str) -> list[Figure]:
 
 def verdict(figure: Figure, budget: dict[str, Any], strict: bool) -> tuple[str, bool]:
     """What the budget says of a figure, and whether it is broken."""
+    if figure.value is None:
+        return "", False
     words, broken = [], False
     if "min_ratio" in budget:
         if figure.ratio is None:
@@ -79,7 +81,8 @@ def main() -> int:
         for figure in figures:
             words, bad = verdict(figure, budgets.get(suite, {}).get(figure.name, {}), args.strict)
             peer = f"  {figure.ratio:.1f}x {figure.peer}" if figure.ratio is not None else ""
-            print(f"  {figure.name:<46} {figure.value:>16,.6g} {figure.unit}{peer}  {words}".rstrip())
+            shown = "not measured" if figure.value is None else f"{figure.value:,.6g}"
+            print(f"  {figure.name:<46} {shown:>16} {figure.unit}{peer}  {words}".rstrip())
             if figure.note:
                 print(f"    {figure.note}")
             if bad:

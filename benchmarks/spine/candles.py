@@ -136,4 +136,4 @@ def main() -> list[Figure]:
 
 if __name__ == "__main__":
     for figure in main():
-        print(f"{figure.name}: {figure.value / 1e6:.2f} M {figure.unit}")
+        print(figure)

@@ -127,7 +127,7 @@ def _rows_peer(path: Path, year: CandleColumns) -> tuple[float, float]:
 
 
 def _beside(figure: Figure, peer: float | None) -> Figure:
-    if peer is None:
+    if peer is None or figure.value is None:
         return figure
     value = peer * 1e3 if figure.unit == "ms" else peer
     ratio = value / figure.value if figure.better == "lower" else figure.value / value
