@@ -53,6 +53,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._metrics: dict[str, Counter | Gauge | Histogram] = {}
+        self._series: dict[tuple[str, tuple[str, ...]], Counter | Gauge | Histogram] = {}
         self._before: list[Callable[[], None]] = []
         for metric in CATALOGUE:
             name = _PREFIX + metric.name
@@ -67,21 +68,30 @@ class Metrics:
 
     def count(self, name: str, by: float = 1, *labels: str) -> None:
         """Add to a counter."""
-        metric = self._metrics[name]
+        metric = self._of(name, labels)
         assert isinstance(metric, Counter)
-        (metric.labels(*labels) if labels else metric).inc(by)
+        metric.inc(by)
 
     def gauge(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge."""
-        metric = self._metrics[name]
+        metric = self._of(name, labels)
         assert isinstance(metric, Gauge)
-        (metric.labels(*labels) if labels else metric).set(value)
+        metric.set(value)
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Add one observation to a histogram, in its unit (seconds)."""
-        metric = self._metrics[name]
+        metric = self._of(name, labels)
         assert isinstance(metric, Histogram)
-        (metric.labels(*labels) if labels else metric).observe(value)
+        metric.observe(value)
+
+    def _of(self, name: str, labels: tuple[str, ...]) -> Counter | Gauge | Histogram:
+        """The series of these labels; kept, because asking the library for it costs more than counting."""
+        try:
+            return self._series[name, labels]
+        except KeyError:
+            metric = self._metrics[name]
+            series = self._series[name, labels] = metric.labels(*labels) if labels else metric
+            return series
 
     def before_export(self, refresh: Callable[[], None]) -> None:
         """Call ``refresh`` before each export, for gauges that are read rather than set."""

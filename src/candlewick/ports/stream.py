@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from candlewick.contracts.operators import Operator
+from candlewick.kernel.errors import CandlewickError
 
 
 class StreamStats(msgspec.Struct):
@@ -20,13 +21,24 @@ class StreamStats(msgspec.Struct):
     commits: int = 0
     dead_letters: int = 0
     lag: int = 0
+    refusal: str = ""
+    """Why nothing can be committed now, with its code; empty while it can."""
     counters: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class StreamRuntime(Protocol):
     """Runs one operator until told to stop; exactly once over any kill."""
 
-    async def start(self, operator: Operator, *, on_failure: Callable[[BaseException], None]) -> None: ...
+    async def start(
+        self,
+        operator: Operator,
+        *,
+        on_failure: Callable[[BaseException], None],
+        on_trouble: Callable[[CandlewickError], None] = ...,
+    ) -> None:
+        """``on_failure``: the operator has ended. ``on_trouble``: it goes on, past a damaged place in the log or when
+        what refuses a commit has passed (told once)."""
+        ...
 
     async def stop(self) -> None:
         """Commits what is in hand, then leaves."""

@@ -34,9 +34,10 @@ _kernels: list["Kernel[Any]"] = []
 class Kernel(Generic[P]):
     """A function on arrays, compiled at first use. Arguments must have the declared types: kernels never copy."""
 
-    def __init__(self, function: Callable[P, None], arguments: tuple[str, ...]) -> None:
+    def __init__(self, function: Callable[P, None], arguments: tuple[str, ...], *, is_brief: bool = False) -> None:
         self.function = function
         self.arguments = arguments
+        self.is_brief = is_brief
         self._compiled: Callable[P, None] | None = None
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -49,20 +50,21 @@ class Kernel(Generic[P]):
         """Compile now, or load from the cache, and return the compiled function."""
         with _lock:
             if self._compiled is None:
-                self._compiled = _compile(self.function, self.arguments)
+                self._compiled = _compile(self.function, self.arguments, nogil=not self.is_brief)
             return self._compiled
 
 
-def kernel(*arguments: str) -> Callable[[Callable[P, None]], Kernel[P]]:
+def kernel(*arguments: str, is_brief: bool = False) -> Callable[[Callable[P, None]], Kernel[P]]:
     """Declare a kernel that returns nothing and writes into its array arguments.
 
     ``arguments`` name the types in order: ``i8 u8 f8`` for scalars, ``f8[:]`` for a C-contiguous array that is written,
     ``const f8[:]`` for one that is only read; also ``i8 u1 u8`` arrays and ``f8[:,:]``. An argument whose name starts
-    with an underscore may be left unused.
+    with an underscore may be left unused. A kernel lets other threads run meanwhile; one that ``is_brief`` (a few
+    microseconds) does not, because whoever lets go of the interpreter among busy threads waits to get it back.
     """
 
     def declare(function: Callable[P, None]) -> Kernel[P]:
-        made = Kernel(function, arguments)
+        made = Kernel(function, arguments, is_brief=is_brief)
         _kernels.append(made)
         return made
 
@@ -127,14 +129,14 @@ def _entry(function: Callable[..., Any], arguments: tuple[str, ...]) -> Path:
     return kernel_cache.entry(function, digest.digest(), arguments)
 
 
-def _compile(function: Callable[P, None], arguments: tuple[str, ...]) -> Callable[P, None]:
+def _compile(function: Callable[P, None], arguments: tuple[str, ...], *, nogil: bool) -> Callable[P, None]:
     from numba import njit, types
     from numba.extending import register_jitable
 
     for helper in _parts(function)[0] - _registered:
         register_jitable(error_model="numpy")(helper)
         _registered.add(helper)
-    dispatcher = njit(nogil=True, error_model="numpy")(function)
+    dispatcher = njit(nogil=nogil, error_model="numpy")(function)
     place = _entry(function, arguments)
     result = kernel_cache.load(place)
     if result is not None:

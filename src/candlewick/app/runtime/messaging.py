@@ -10,10 +10,11 @@ from candlewick.app.tracing import Tracer
 from candlewick.contracts import codec, topics
 from candlewick.contracts.base import Envelope, Message
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Retryable
+from candlewick.kernel.errors import CandlewickError, Fatal, Retryable
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.logging import correlated
 from candlewick.kernel.metrics import Metrics
+from candlewick.kernel.patience import Patience
 from candlewick.ports.database import Database, Transaction, Value
 from candlewick.ports.log import Consumer, EventLog, LogCorrupt, NewRecord, Position, Producer, Record
 from candlewick.ports.runtime import Event, Follower, TransactionalHandler
@@ -26,7 +27,6 @@ _INBOX_TABLES = (
         producer TEXT NOT NULL, topic TEXT NOT NULL, part INTEGER NOT NULL, sequence BIGINT NOT NULL,
         PRIMARY KEY (producer, topic, part))""",
 )
-_RETRY_FIRST_S, _RETRY_MOST_S = 0.05, 5.0
 
 
 class LogMessaging:
@@ -141,9 +141,18 @@ class LogMessaging:
         self._background(f"replay {','.join(topics)}", self._follow(consumer, follower))
 
     async def _follow(self, consumer: Consumer, follower: Follower) -> None:
+        patience = self._patience("following")
         while True:
-            self._hand_over(await self._poll(consumer), follower)
-            await asyncio.sleep(0)
+            try:
+                self._hand_over(await self._poll(consumer), follower)
+            except Retryable as error:
+                await patience.wait(error)
+            else:
+                patience.over()
+                await asyncio.sleep(0)
+
+    def _patience(self, what: str) -> Patience:
+        return Patience(self._clock, self._logger, what)
 
     async def _poll(self, consumer: Consumer, timeout_s: float = 1.0) -> list[Record]:
         """What comes next. A damaged place in the log is told and counted once; reading goes on behind it."""
@@ -192,30 +201,34 @@ class LogMessaging:
         self._background(f"handle {','.join(topics)}", self._handle(consumer, handler))
 
     async def _handle(self, consumer: Consumer, handler: TransactionalHandler) -> None:
+        patience = self._patience("handling events")
         while True:
-            records = await self._poll(consumer)
-            if records:
-                await self._process(records, handler)
-                newest = {(r.topic, r.partition): r.position for r in records}
-                await consumer.commit(newest)
+            try:
+                records = await self._poll(consumer)
+                if records:
+                    await self._process(records, handler, patience)
+                    newest = {(r.topic, r.partition): r.position for r in records}
+                    await consumer.commit(newest)
+            except Retryable as error:
+                # What was handled stands in the inbox, so a position that could not be committed costs nothing.
+                await patience.wait(error)
+            else:
+                patience.over()
 
-    async def _process(self, records: Sequence[Record], handler: TransactionalHandler) -> None:
+    async def _process(self, records: Sequence[Record], handler: TransactionalHandler, patience: Patience) -> None:
         """One transaction for all; on failure halves, until the poison record stands alone."""
-        delay = _RETRY_FIRST_S
         while True:
             try:
                 await self._transact(records, handler)
             except Retryable as error:
-                self._logger.warning("handler waits", code=error.code, detail=error.detail, retry_in_s=delay)
-                await self._clock.sleep(delay)
-                delay = min(delay * 2, _RETRY_MOST_S)
+                await patience.wait(error)
             except Exception as error:
                 if len(records) == 1:
-                    await self._bury(records[0], error)
+                    await self._bury(records[0], error, patience)
                     return
                 middle = len(records) // 2
-                await self._process(records[:middle], handler)
-                await self._process(records[middle:], handler)
+                await self._process(records[:middle], handler, patience)
+                await self._process(records[middle:], handler, patience)
                 return
             else:
                 return
@@ -274,22 +287,28 @@ class LogMessaging:
                 {"topic": topic, "part": partition, "epoch": position.epoch, "offset": position.offset},
             )
 
-    async def _bury(self, record: Record, error: Exception) -> None:
+    async def _bury(self, record: Record, fault: Exception, patience: Patience) -> None:
         """Put a record that cannot be handled among the dead letters, with its reason, and go on behind it."""
-        code = error.code if isinstance(error, CandlewickError) else "HANDLER_FAILED"
+        code = fault.code if isinstance(fault, CandlewickError) else "HANDLER_FAILED"
         self._logger.error(
             "event goes to the dead letters",
             topic=record.topic,
             code=code,
-            detail=str(error),
-            exc_info=None if isinstance(error, (CandlewickError, Corrupt)) else error,
+            detail=str(fault),
+            exc_info=None if isinstance(fault, CandlewickError) else fault,
         )
         database, outbox = self._owned()
-        async with database.transaction() as tx:
-            unit = outbox.unit(tx)
-            unit.emit_raw(topics.dead_letters(record.topic), record, code=code, detail=str(error))
-            await unit.write()
-            await self._advance(tx, [record])
+        while True:
+            try:
+                async with database.transaction() as tx:
+                    unit = outbox.unit(tx)
+                    unit.emit_raw(topics.dead_letters(record.topic), record, code=code, detail=str(fault))
+                    await unit.write()
+                    await self._advance(tx, [record])
+            except Retryable as error:
+                await patience.wait(error)
+            else:
+                break
         outbox.wake()
         self._metrics.count("events_dead_total", 1, self._service, record.topic, code)
 

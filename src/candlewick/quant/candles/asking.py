@@ -36,7 +36,7 @@ from candlewick.quant.candles.layout import (
 from candlewick.quant.compiled import kernel
 
 
-@kernel("const i8[:]", "const i8[:]", "i8", "i8[:]")
+@kernel("const i8[:]", "const i8[:]", "i8", "i8[:]", is_brief=True)
 def survey(times: Any, ids: Any, high_id: int, answer: Any) -> None:
     """``answer``: earliest and latest time, lowest id, and how often an id is not the one after its predecessor."""
     earliest = times[0]

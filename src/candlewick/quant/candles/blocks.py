@@ -64,7 +64,7 @@ def _put_signed(buffer: Any, at: int, value: int) -> int:
     return _put(buffer, at, np.uint64((value << 1) ^ (value >> 63)), _0)  # type: ignore[no-any-return]
 
 
-@kernel("i8[:,:]", "i8", "i8", "i8", "u1[:]", "i8[:,:]", "i8[:]")
+@kernel("i8[:,:]", "i8", "i8", "i8", "u1[:]", "i8[:,:]", "i8[:]", is_brief=True)
 def pack(rows: Any, first: int, last: int, oldest: int, buffer: Any, runs: Any, count: Any) -> None:
     """Rows [first, last) of seconds and minutes into ``buffer``; runs of one minute are listed as (minute, from, to).
 
@@ -141,7 +141,7 @@ def _get_signed(buffer: Any, pair: Any, at: int) -> int:
     return at
 
 
-@kernel("const u1[:]", "i8", "i8[:,:]", "i8[:]")
+@kernel("const u1[:]", "i8", "i8[:,:]", "i8[:]", is_brief=True)
 def unpack(buffer: Any, minute: int, rows: Any, count: Any) -> None:
     """The records of one block as rows; ``count[0]`` is their number. ``known_at`` is not kept and reads 0."""
     pair = np.empty(2, np.int64)

@@ -153,6 +153,7 @@ def fill_gap(state: Any, g: int, trade_id: int, ts: int) -> None:
     "u1[:]",
     "i8[:,:]",
     "i8[:]",
+    is_brief=True,
 )
 def take(
     state: Any, ids: Any, prices: Any, sizes: Any, times: Any, sides: Any, earlier: Any, status: Any, out: Any, c: Any
@@ -291,7 +292,7 @@ def _newest(state: Any, at: int, slots: int) -> int:
     return found
 
 
-@kernel("i8[:]", "i8[:,:]", "i8[:]")
+@kernel("i8[:]", "i8[:,:]", "i8[:]", is_brief=True)
 def show_open(state: Any, out: Any, rows: Any) -> None:
     """The newest open candle of every timeframe that has one, lower timeframe first; ``rows[0]`` is set."""
     n = 0

@@ -325,13 +325,13 @@ def forward(state: Any, until: int, known_at: int, out: Any, n: int) -> int:
     return n
 
 
-@kernel("i8[:]", "i8", "i8", "i8[:,:]", "i8[:]")
+@kernel("i8[:]", "i8", "i8", "i8[:,:]", "i8[:]", is_brief=True)
 def advance(state: Any, until: int, known_at: int, out: Any, rows: Any) -> None:
     """Move finality to ``until``; ``rows[0]`` counts the rows in ``out`` and is moved on."""
     rows[0] = forward(state, until, known_at, out, rows[0])
 
 
-@kernel("i8[:]", "i8", "i8", "i8", "i8", "i8", "i8", "i8")
+@kernel("i8[:]", "i8", "i8", "i8", "i8", "i8", "i8", "i8", is_brief=True)
 def add_to_minute(state: Any, opens: int, ts: int, trade_id: int, price: int, size: int, buys: int, bits: int) -> None:
     """A trade into the open minute at ``opens`` alone: its second was final before it came."""
     at = MINUTES_AT + opens // MINUTE % 2 * SLOT

@@ -29,7 +29,7 @@ from candlewick.quant.compiled import kernel
 _BUILT, _SIMULATED = int(Origin.BUILT), int(Origin.SIMULATED)
 
 
-@kernel("i8[:,:]", "i8[:]", "i8", "i8[:,:]", "u8[:,:]", "u1[:,:]")
+@kernel("i8[:,:]", "i8[:]", "i8", "i8[:,:]", "u8[:,:]", "u1[:,:]", is_brief=True)
 def spread(rows: Any, order: Any, aggregated: int, signed: Any, low: Any, small: Any) -> None:
     """Rows in ``order`` into columns by item type."""
     for i in range(order.shape[0]):

@@ -76,6 +76,8 @@ class History:
             "symbols": len(self._gaps.followed),
             "fetches_waiting": len(self._fetches.wanted),
         }
+        if (refusal := self._storing.patience.refusal) is not None:
+            return Health(State.DEGRADED, f"{refusal.code}: {refusal}", facts)
         return Health(State.READY, facts=facts)
 
 

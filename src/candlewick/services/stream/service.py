@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+from candlewick.kernel.errors import CandlewickError, Corrupt
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
 from candlewick.quant.candles.operator import CandleOperator
@@ -23,7 +24,7 @@ class Stream:
     async def start(self) -> None:
         self._failed = asyncio.get_running_loop().create_future()
         self._context.background("operator", self._watch(self._failed))
-        await self._context.stream.start(self._operator, on_failure=self._fail)
+        await self._context.stream.start(self._operator, on_failure=self._fail, on_trouble=self._tell)
         self._context.metrics.before_export(self._export)
 
     async def stop(self) -> None:
@@ -35,6 +36,16 @@ class Stream:
     def _fail(self, error: BaseException) -> None:
         if self._failed is not None and not self._failed.done():
             self._failed.set_exception(error)
+
+    def _tell(self, error: CandlewickError) -> None:
+        """What was lost cannot be read again, so candles that lack it are gapped; what is refused waits in the log."""
+        if isinstance(error, Corrupt):
+            self._context.logger.error(
+                "part of the log is damaged; its trades are missing", code=error.code, detail=error.detail
+            )
+            self._context.metrics.count("events_dead_total", 1, self._context.name, "log", error.code)
+        else:
+            self._context.logger.error("candles wait; it is tried again", code=error.code, detail=str(error))
 
     async def caught_up(self) -> None:
         """Returns when everything that was in the log at the call has been processed and committed."""
@@ -63,6 +74,8 @@ class Stream:
             "lag": stats.lag,
             **{f"trades_{k}" if k in {"late", "duplicates"} else k: v for k, v in stats.counters.items()},
         }
+        if stats.refusal:
+            return Health(State.DEGRADED, stats.refusal, facts)
         return Health(State.READY, facts=facts)
 
 

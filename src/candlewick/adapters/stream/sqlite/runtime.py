@@ -11,7 +11,7 @@ from candlewick.adapters._sqlite.logfile import LogFile
 from candlewick.adapters.stream.sqlite.worker import Worker
 from candlewick.contracts.operators import Operator
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import Conflict, Fatal
+from candlewick.kernel.errors import CandlewickError, Conflict, Fatal
 from candlewick.ports.stream import StreamStats
 
 _LOOK_S = 0.25
@@ -26,6 +26,10 @@ class StreamStopped(Fatal):
 
 def _ignore(step: str) -> None:
     """No one watches the steps."""
+
+
+def _ignore_trouble(error: CandlewickError) -> None:
+    """No one wants to know."""
 
 
 class SqliteStreamRuntime:
@@ -52,8 +56,14 @@ class SqliteStreamRuntime:
         self._worker: Worker | None = None
         self._stats = StreamStats()
 
-    async def start(self, operator: Operator, *, on_failure: Callable[[BaseException], None]) -> None:
-        """``on_failure`` is called on the event loop. Raises Conflict when an operator is running already."""
+    async def start(
+        self,
+        operator: Operator,
+        *,
+        on_failure: Callable[[BaseException], None],
+        on_trouble: Callable[[CandlewickError], None] = _ignore_trouble,
+    ) -> None:
+        """Both are called on the event loop. Raises Conflict when an operator is running already."""
         if self._worker is not None:
             raise Conflict(f"a runtime carries one operator, was asked to start {operator.name!r}")
         loop = asyncio.get_running_loop()
@@ -61,6 +71,10 @@ class SqliteStreamRuntime:
         def failed(error: BaseException) -> None:
             with contextlib.suppress(RuntimeError):  # the loop may have closed meanwhile
                 loop.call_soon_threadsafe(on_failure, error)
+
+        def troubled(error: CandlewickError) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(on_trouble, error)
 
         worker = Worker(
             self._file,
@@ -71,6 +85,7 @@ class SqliteStreamRuntime:
             max_bytes=self._max_bytes,
             on_step=self._step,
             on_failure=failed,
+            on_trouble=troubled,
         )
         await asyncio.to_thread(worker.start)
         self._worker, self._stats = worker, worker.stats

@@ -25,7 +25,7 @@ from candlewick.adapters.stream.sqlite.membership import Membership
 from candlewick.adapters.stream.sqlite.round import Processor, Round
 from candlewick.adapters.stream.sqlite.state import OperatorState
 from candlewick.contracts.operators import Operator
-from candlewick.kernel.errors import Fenced, Retryable
+from candlewick.kernel.errors import CandlewickError, Fenced, Retryable
 from candlewick.ports.log import LogCorrupt
 from candlewick.ports.stream import StreamStats
 
@@ -48,6 +48,7 @@ class Worker:
         max_bytes: int,
         on_step: Callable[[str], None],
         on_failure: Callable[[BaseException], None],
+        on_trouble: Callable[[CandlewickError], None],
     ) -> None:
         self.stats = StreamStats()
         self.group = f"stream.{operator.name}"
@@ -55,7 +56,7 @@ class Worker:
         self.numbers = [number for numbers in topics for number in numbers]
         self._file = file
         self._max_records, self._max_bytes = max_records, max_bytes
-        self._step, self._on_failure = on_step, on_failure
+        self._step, self._on_failure, self._on_trouble = on_step, on_failure, on_trouble
         self._member = Membership(file, self.group, member, topics)
         self._state = OperatorState(operator.name)
         self._processor = Processor(file, operator, self._state, producer=producer, on_step=on_step)
@@ -93,8 +94,14 @@ class Worker:
             while not self._stop.is_set():
                 try:
                     self._turn(connection)
+                except _Moved:
+                    self._begin_again()
+                    self._stop.wait(_RETRY_S)
                 except Retryable as error:
                     self._file.last_fault = error
+                    if not self.stats.refusal.startswith(error.code):
+                        self._on_trouble(error)
+                    self.stats.refusal = f"{error.code}: {error}"
                     self._begin_again()
                     self._stop.wait(_RETRY_S)
             with contextlib.suppress(Retryable):  # what could not be committed is read again by whoever comes next
@@ -116,6 +123,7 @@ class Worker:
         except LogCorrupt as error:
             # Skipped once and for all: dense trade ids will show what was lost as a gap.
             self._file.damage = error
+            self._on_trouble(error)
             self.stats.counters["damaged"] = self.stats.counters.get("damaged", 0) + 1
             return
         if not rows and self._cursor.places() == self._done:
@@ -167,6 +175,7 @@ class Worker:
         stats.outputs += work.outputs
         stats.dead_letters += work.dead_letters
         stats.commits += 1
+        stats.refusal = ""
         stats.counters = dict(Counter(stats.counters) + work.counters)
         self._flying = None
 

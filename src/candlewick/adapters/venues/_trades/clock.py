@@ -65,23 +65,21 @@ class VenueClock:
         self.is_adopted = True
         return True
 
-    def accepts_all(self, events: I8, recvs: I8) -> bool:
-        """Whether ``accepts`` would believe each of these (ns, as received); if so as if it had, else no change.
+    def accepts_all(self, first: int, lowest: int, highest: int, first_recv: int, recv_of_highest: int) -> bool:
+        """Whether ``accepts`` would believe each of many event times; if so as if it had, else no change.
 
+        Given are their first, lowest and highest, and when the first and the (first) highest were received, all in ns.
         It asks for a little more than ``accepts`` does, so that the answer does not depend on the events in between.
         """
-        first = int(events[0])
-        at = int(events.argmax())
-        lowest, highest = int(events.min()), int(events[at])
         frontier = self.frontier
         if frontier:
-            begins = frontier - _LIMIT_NS < first < max(int(recvs[0]) + self._offset, frontier) + _LIMIT_NS
+            begins = frontier - _LIMIT_NS < first < max(first_recv + self._offset, frontier) + _LIMIT_NS
         else:
-            begins = -_LIMIT_NS < first - int(recvs[0]) < _LIMIT_NS
+            begins = -_LIMIT_NS < first - first_recv < _LIMIT_NS
         if not begins or lowest <= max(frontier, highest) - _LIMIT_NS or highest >= max(frontier, first) + _LIMIT_NS:
             return False
         if highest > frontier:
             self.frontier = highest
-            self._offset = highest - int(recvs[at])
+            self._offset = highest - recv_of_highest
         self._agreeing = 0
         return True

@@ -141,25 +141,17 @@ class TradeGatherer:
         if len(self._ids) >= self.batch:
             self.flush(ts_recv, sink)
 
-    def add_columns(
-        self, ids: I8, prices: I8, sizes: I8, events: I8, recvs: I8, sides: NDArray[np.uint8], sink: Sink
-    ) -> None:
-        """Many trades at once, as ``add`` one by one; fast when their ids simply go on."""
+    def add_columns(self, columns: I8, sides: NDArray[np.uint8], is_dense: bool, sink: Sink) -> None:
+        """Many trades at once, as ``add`` one by one; fast when their ids simply go on (``is_dense``).
+
+        ``columns`` (5, n): ids, prices, sizes, event and receive times, each row contiguous.
+        """
+        ids, prices, sizes, events, recvs = columns
         count = len(ids)
         last = self.last_id
         first = int(ids[0])
-        is_dense = int(ids[-1]) - first == count - 1 and (count == 1 or bool((np.diff(ids) == 1).all()))
         if self._held is not None or not is_dense or (last >= 0 and first != last + 1):
-            rows = zip(
-                ids.tolist(),
-                prices.tolist(),
-                sizes.tolist(),
-                events.tolist(),
-                recvs.tolist(),
-                sides.tolist(),
-                strict=True,
-            )
-            for trade_id, price, size, ts_event, ts_recv, side in rows:
+            for trade_id, price, size, ts_event, ts_recv, side in zip(*columns.tolist(), sides.tolist(), strict=True):
                 self.add(trade_id, price, size, ts_event, ts_recv, side, sink)
             return
         if last < 0:
@@ -173,7 +165,7 @@ class TradeGatherer:
             self._events.frombytes(events[start:stop].tobytes())
             self._recvs.frombytes(recvs[start:stop].tobytes())
             self._sides.frombytes(sides[start:stop].tobytes())
-            self.last_id = int(ids[stop - 1])
+            self.last_id = first + stop - 1
             if len(self._ids) >= self.batch:
                 self.flush(int(recvs[stop - 1]), sink)
             start = stop

@@ -54,9 +54,10 @@ class LiveTape:
             stop = int(np.searchsorted(self._times, stop_ns, side="left"))
             if stop > self._next:
                 here = slice(self._next, stop)
-                ids, prices, sizes, times = (column[here] for column in self._columns)
                 received = np.full(stop - self._next, ts_recv, np.int64)
-                self.gatherer.add_columns(ids, prices, sizes, times, received, self._sides[here], sink)
+                columns = np.stack([*(column[here] for column in self._columns), received])
+                is_dense = bool((np.diff(columns[0]) == 1).all())
+                self.gatherer.add_columns(columns, self._sides[here], is_dense, sink)
                 self._next = stop
             self._given_to = stop_ns
         second = until_ns // NS_PER_SECOND

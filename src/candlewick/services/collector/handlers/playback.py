@@ -32,7 +32,8 @@ class PlaybackStats(msgspec.Struct):
 
 class Playback:
     """One recording. The position is saved only when the log has everything before it, so a killed player loses
-    nothing; what it then plays twice is dropped by trade id."""
+    nothing; what it then plays twice is dropped by trade id. At full speed nobody waits for what a block brought:
+    trades go on in full batches."""
 
     def __init__(
         self,
@@ -71,10 +72,12 @@ class Playback:
             if block.frames:
                 last_recv = block.frames[-1][0]
                 self._parser.parse_many(block.frames, self._sink)
-                self._parser.flush(last_recv, self._sink)
+                if self._speed:
+                    self._parser.flush(last_recv, self._sink)
                 self._on_step("frames decoded")
                 self.stats.frames += len(block.frames)
             if self._sink.is_congested() or self._clock.monotonic_ns() - saved_ns > _SAVE_EVERY_NS:
+                self._parser.flush(last_recv, self._sink)
                 await self._writer.drained()
                 await self._save(file, line, done=False)
                 saved_ns = self._clock.monotonic_ns()

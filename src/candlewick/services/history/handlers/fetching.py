@@ -8,6 +8,8 @@ import numpy as np
 from candlewick.contracts.market import SymbolAdded, SymbolDeleted
 from candlewick.contracts.timeframes import SECONDS, open_of
 from candlewick.kernel.clock import NS_PER_SECOND
+from candlewick.kernel.errors import Retryable
+from candlewick.kernel.patience import Patience
 from candlewick.ports.jobs import Job, JobContext
 from candlewick.ports.runtime import Context, Event, UnitOfWork
 from candlewick.ports.venue import Venue
@@ -54,18 +56,27 @@ class Fetches:
     async def watch(self) -> None:
         """Submit a job for every symbol that wants one, again with back-off while the venue cannot be reached; until
         cancelled."""
+        patience = Patience(self._context.clock, self._context.logger, "asking for history")
         while True:
-            now = self._context.clock.monotonic_ns()
-            for place, job_id in list(self.wanted.items()):
-                if job_id is not None:
-                    self._look(place, await self._context.jobs.get(job_id))
-                elif now >= self._not_before.get(place, 0):
-                    exchange, symbol = place
-                    job = await self._context.jobs.submit(
-                        KIND, {"exchange": exchange, "symbol": symbol}, key=f"{KIND}:{exchange}:{symbol}", max_tries=1
-                    )
-                    self.wanted[place] = job.id
-            await self._context.clock.sleep(_LOOK_EVERY_S)
+            try:
+                await self._submit()
+            except Retryable as error:
+                await patience.wait(error)
+            else:
+                patience.over()
+                await self._context.clock.sleep(_LOOK_EVERY_S)
+
+    async def _submit(self) -> None:
+        now = self._context.clock.monotonic_ns()
+        for place, job_id in list(self.wanted.items()):
+            if job_id is not None:
+                self._look(place, await self._context.jobs.get(job_id))
+            elif now >= self._not_before.get(place, 0):
+                exchange, symbol = place
+                job = await self._context.jobs.submit(
+                    KIND, {"exchange": exchange, "symbol": symbol}, key=f"{KIND}:{exchange}:{symbol}", max_tries=1
+                )
+                self.wanted[place] = job.id
 
     def _look(self, place: tuple[str, str], job: Job) -> None:
         if job.state in ("queued", "running") or place not in self.wanted:

@@ -8,6 +8,7 @@ import msgspec
 from candlewick.contracts.timeframes import NAMES, open_of
 from candlewick.kernel.clock import NS_PER_SECOND
 from candlewick.kernel.errors import Rejected, Retryable
+from candlewick.kernel.patience import Patience
 from candlewick.ports.jobs import JobContext
 from candlewick.ports.runtime import Context, UnitOfWork
 from candlewick.ports.venue import Venue
@@ -35,12 +36,21 @@ class Repairs:
 
     async def watch(self) -> None:
         """Submit a job for every gap that has something to ask for now; until cancelled."""
+        patience = Patience(self._context.clock, self._context.logger, "repairing gaps")
         while True:
-            async with self._context.database.reading() as tx:
-                due = await self._gaps.ledger.due(tx, self._context.clock.now_ns(), _AT_ONCE)
-            for gap_id in due:
-                await self._context.jobs.submit(KIND, {"gap_id": gap_id}, key=f"{KIND}:{gap_id}", max_tries=1)
-            await self._context.clock.sleep(_LOOK_EVERY_S)
+            try:
+                await self._submit()
+            except Retryable as error:
+                await patience.wait(error)
+            else:
+                patience.over()
+                await self._context.clock.sleep(_LOOK_EVERY_S)
+
+    async def _submit(self) -> None:
+        async with self._context.database.reading() as tx:
+            due = await self._gaps.ledger.due(tx, self._context.clock.now_ns(), _AT_ONCE)
+        for gap_id in due:
+            await self._context.jobs.submit(KIND, {"gap_id": gap_id}, key=f"{KIND}:{gap_id}", max_tries=1)
 
     async def repair(self, job: JobContext, args: Mapping[str, Any]) -> dict[str, Any]:
         """The job: {gap_id} -> {state, repaired, empty}."""

@@ -8,7 +8,8 @@ from candlewick.contracts.history import CandlesFetched, CandlesRepaired
 from candlewick.contracts.stream import FINAL, CandleBatch, CandleColumns
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND
 from candlewick.kernel.errors import CandlewickError, Retryable
-from candlewick.ports.log import Consumer, NewRecord, Position, Producer, Record
+from candlewick.kernel.patience import Patience
+from candlewick.ports.log import Consumer, LogCorrupt, NewRecord, Position, Producer, Record
 from candlewick.ports.runtime import Context
 from candlewick.services.history.domain import rows
 from candlewick.services.history.domain.gaps import MINUTE_S
@@ -17,7 +18,6 @@ from candlewick.services.history.domain.seam import Hole, Seam
 TOPICS = (topics.NORMALIZED_OHLCV.name, topics.HISTORY_CANDLES.name)
 GROUP = "history.candles"
 _MOST_RECORDS = 2000
-_RETRY_FIRST_S, _RETRY_MOST_S = 0.05, 5.0
 _LOOK_EVERY_S = 0.01
 
 OnHoles = Callable[[str, str, Sequence[Hole]], Awaitable[None]]
@@ -56,10 +56,12 @@ class Storing:
         self._context, self._on_holes = context, on_holes
         self._store, self._clock, self._logger = context.candles, context.clock, context.logger
         self._open_ns = commit_ms * NS_PER_MS
+        self.patience = Patience(self._clock, self._logger, "the candle store")
         self._seam = Seam()
         self._hand: list[Record] = []
         self._consumer: Consumer | None = None
         self._producer: Producer | None = None
+        self._is_stopped = False
         self.stored = self.repeated = 0
         self.repeated_of: dict[tuple[str, str], int] = {}
 
@@ -70,6 +72,7 @@ class Storing:
         self._context.background("store candles", self.run(self._consumer))
 
     async def stop(self) -> None:
+        self._is_stopped = True
         if self._consumer is not None:
             await self._consumer.close()
         if self._producer is not None:
@@ -89,14 +92,32 @@ class Storing:
                 await self._clock.sleep(_LOOK_EVERY_S)
 
     async def run(self, consumer: Consumer) -> None:
+        """Until cancelled. A full disk is waited out with everything in hand; a damaged place in the log is told and
+        read past."""
         while True:
-            self._hand += await consumer.poll(timeout_s=1.0)
-            if not self._hand:
-                continue
-            until = self._clock.monotonic_ns() + self._open_ns
-            while len(self._hand) < _MOST_RECORDS and (left := until - self._clock.monotonic_ns()) > 0:
-                self._hand += await consumer.poll(timeout_s=left / NS_PER_SECOND)
-            await self._settle(consumer)
+            try:
+                await self._round(consumer)
+            except LogCorrupt as error:
+                self._logger.error("part of the log is damaged; its candles are missing", code=error.code,
+                                   detail=error.detail)  # fmt: skip
+                self._context.metrics.count("events_dead_total", 1, self._context.name, "log", error.code)
+            except Retryable as error:
+                if self._is_stopped:
+                    return
+                await self.patience.wait(error)
+            else:
+                self.patience.over()
+
+    async def _round(self, consumer: Consumer) -> None:
+        """Partitions may come and go in a poll, so the hand is looked at only behind it."""
+        if not self._hand:
+            found = await consumer.poll(timeout_s=1.0)
+            self._hand += found
+        until = self._clock.monotonic_ns() + self._open_ns
+        while 0 < len(self._hand) < _MOST_RECORDS and (left := until - self._clock.monotonic_ns()) > 0:
+            found = await consumer.poll(timeout_s=left / NS_PER_SECOND)
+            self._hand += found
+        await self._settle(consumer)
 
     async def _settle(self, consumer: Consumer) -> None:
         hand, self._hand = self._hand, []
@@ -125,7 +146,6 @@ class Storing:
 
     async def _keep(self, records: Sequence[Record]) -> None:
         """One transaction for all; what cannot be stored is found by halving and goes to the dead letters."""
-        delay = _RETRY_FIRST_S
         while True:
             try:
                 batches: list[_Batch] = []
@@ -137,13 +157,10 @@ class Storing:
                             await self._tell_of_holes(*batch)
                 new = await self._store.append_many(batches, mark=marks_of(_newest(records)))
             except Retryable as error:
-                self._logger.warning("store waits", code=error.code, detail=error.detail, retry_in_s=delay)
-                await self._clock.sleep(delay)
-                delay = min(delay * 2, _RETRY_MOST_S)
+                await self.patience.wait(error)
             except Exception as error:
                 if len(records) == 1:
                     await self._bury(records[0], error)
-                    await self._store.append_many([], mark=marks_of(_newest(records)))
                     return
                 middle = len(records) // 2
                 await self._keep(records[:middle])
@@ -180,18 +197,26 @@ class Storing:
         if holes:
             await self._on_holes(exchange, symbol, holes)
 
-    async def _bury(self, record: Record, error: Exception) -> None:
-        code = error.code if isinstance(error, CandlewickError) else "HANDLER_FAILED"
-        known = isinstance(error, CandlewickError)
+    async def _bury(self, record: Record, fault: Exception) -> None:
+        code = fault.code if isinstance(fault, CandlewickError) else "HANDLER_FAILED"
+        known = isinstance(fault, CandlewickError)
         self._logger.error(
-            "candles go to the dead letters", topic=record.topic, code=code, detail=str(error),
-            exc_info=None if known else error,
+            "candles go to the dead letters", topic=record.topic, code=code, detail=str(fault),
+            exc_info=None if known else fault,
         )  # fmt: skip
-        if self._producer is None:
-            self._producer = await self._context.log.producer(self._context.name)
-        header = codec.encode_envelope(codec.dead_letter_header(record.header, code=code, detail=str(error)))
+        header = codec.encode_envelope(codec.dead_letter_header(record.header, code=code, detail=str(fault)))
         dead = topics.dead_letters(record.topic)
-        await self._producer.send([NewRecord(dead, record.key, record.value, header, record.ts_append)])
+        letter = NewRecord(dead, record.key, record.value, header, record.ts_append)
+        while True:
+            try:
+                if self._producer is None:
+                    self._producer = await self._context.log.producer(self._context.name)
+                await self._producer.send([letter])
+                await self._store.append_many([], mark=marks_of(_newest([record])))
+            except Retryable as error:
+                await self.patience.wait(error)
+            else:
+                break
         self._context.metrics.count("events_dead_total", 1, self._context.name, record.topic, code)
 
     def _count(self, records: Sequence[Record], batches: Sequence[_Batch], new: int) -> None:
