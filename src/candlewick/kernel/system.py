@@ -28,9 +28,9 @@ _DRAW: Final = 4096  # bytes of randomness asked of the system at once: a call c
 
 
 class SystemIds:
-    """UUIDv7 from the machine's clock, for any thread; within one millisecond the random part counts up (RFC 9562, 6.2, method 2).
+    """UUIDv7 from the machine's clock; within one millisecond the random part counts up (RFC 9562, 6.2, method 2).
 
-    A forked child must make its own: it would draw the same randomness as its parent.
+    Any thread may ask. A forked child must make its own: it would draw the same randomness as its parent.
     """
 
     def __init__(self) -> None:
