@@ -31,5 +31,6 @@ def main(*, upgrade: bool = False) -> int:
     compile_("pyproject.toml", "--extra", "otel", "--group", "dev", "-o", dev)
     compile_("pyproject.toml", "--extra", "otel", "-c", dev, "-o", "requirements/run.txt")
     compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
+    compile_("--group", "bench", "-c", dev, "-o", "requirements/bench.txt")
     compile_("-", "-o", "requirements/uv.txt", text=UV_PIN + "\n")
     return 0

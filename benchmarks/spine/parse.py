@@ -4,12 +4,12 @@ Synthetic trade frames of eight symbols, and the public recording (trades, quote
 The peer is cryptofeed's own trade handler; where it is not installed the figure's note says how to get it.
 """
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
+from benchmarks import peers
 from benchmarks.measure import Figure, median, seconds
 from candlewick.adapters.frames.reader import read_blocks
 from candlewick.adapters.venues.binance import wire
@@ -100,7 +100,7 @@ def floor(frames: Frames) -> Callable[[], object]:
 
 def peer(frames: Frames) -> Callable[[], object] | None:
     """cryptofeed's Binance trade handler, with a callback that does nothing; None where it is not installed."""
-    if importlib.util.find_spec("cryptofeed") is None:
+    if not peers.has("cryptofeed"):
         return None
     import asyncio
     from decimal import Decimal
@@ -149,7 +149,7 @@ def main() -> list[Figure]:
         figures.append(Figure(label, value, unit, "higher", runs, name, value / alone))
     other = peer(trades)
     if other is None:
-        note = "cryptofeed is not installed here: uv pip install cryptofeed==2.4.1 (dependency group bench)"
+        note = f"cryptofeed {peers.MISSING}"
         figures[1] = msgspec.structs.replace(figures[1], note=note)
     else:
         value, runs = rate(other, FRAMES)

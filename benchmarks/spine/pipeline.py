@@ -4,17 +4,17 @@ Peers in the same run: a streaming framework that takes a trade a message (bytew
 installed, and a plain dict-of-candles loop in Python as the floor of what a script would do.
 """
 
-import importlib.util
 import json
 import statistics
 import time
 
+from benchmarks import peers
 from benchmarks.measure import Figure
 from benchmarks.spine import _pipeline as pipeline
 from benchmarks.spine._live import live_shape
 
 REPLAY_FRAMES = 600_000
-BATCH = 8192
+BLOCK = 2048  # lines that the player reads at once
 RUNS = 3
 
 
@@ -23,7 +23,7 @@ def main() -> list[Figure]:
     frames = pipeline.trade_frames(REPLAY_FRAMES, per_second=5000)
     rates, cpus, lags = [], [], []
     for _ in range(RUNS):
-        wall, cpu, counters, lag = pipeline.run(pipeline.drain(frames, block=BATCH))
+        wall, cpu, counters, lag = pipeline.run(pipeline.drain(frames, block=BLOCK))
         assert counters["candles"] > 0
         rates.append(len(frames) / wall)
         cpus.append(len(frames) / cpu)
@@ -36,14 +36,14 @@ def main() -> list[Figure]:
         Figure("frames to committed candles, CPU", cpu, "trades/s a core", "higher", tuple(cpus)),
         Figure("loop lag p99 at full speed", statistics.median(lags), "ms", "lower", tuple(lags)),
     ]
-    if importlib.util.find_spec("bytewax") is not None:
+    if peers.has("bytewax"):
         peer = _bytewax(frames[:60_000])
         name = "bytewax, one-minute window, one trade a message, no log"
         figures.append(
             Figure("frames to candles beside a framework", wall, "trades/s", "higher", (), name, wall / peer)
         )
     else:
-        print("bytewax is not installed: uv pip install --group bench adds the streaming peer")
+        print(f"bytewax {peers.MISSING}")
     figures += live_shape()
     figures += live_shape(rate_factor=25.0)
     return figures
