@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -114,17 +115,18 @@ TRADES = 60_000
 class Confined(Product):
     """The product with a quota on every file: the kernel refuses what goes beyond, as on a full disk."""
 
-    def __init__(self, arguments, folder, limit_bytes):
-        self.port = free_port()
+    def __init__(self, arguments, folder, limit_bytes, *, place=0):
+        port = free_port()
+        self.port = port + place
         self.base = f"http://127.0.0.1:{self.port}"
         self.output = folder / "confined.txt"
-        command = [sys.executable, "-m", "candlewick.app.cli.main", *arguments, "--port", str(self.port)]
+        command = [sys.executable, "-m", "candlewick.app.cli.main", *arguments, "--port", str(port)]
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
                 command,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes)),  # noqa: PLW1509
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, resource.RLIM_INFINITY)),  # noqa: PLW1509
             )
 
 
@@ -152,6 +154,34 @@ def test_a_full_disk_is_told_and_after_it_everything_goes_on(tmp_path):
     replayed(tmp_path / "pure", recording)
     assert exported(data) == exported(tmp_path / "pure")
     assert sum(int(row["trades"]) for row in exported(data).values()) > TRADES - 2000
+
+
+def test_history_waits_for_room_and_then_goes_on_without_a_restart(tmp_path):
+    recording = write(tmp_path / "day.gz", steady(12_000, every_ms=500))
+    data, port = tmp_path / "data", free_port()
+    common = ["--replay", str(recording), "--speed", "max", "--data-dir", str(data)]
+    build = ["run", "stream", "collector", "--port", str(port), *common]
+    building = Product(build, tmp_path, port=port + 17).wait_ready()
+    building.until("/health/detailed", lambda health: health["facts"].get("played"))
+    building.port, building.base = port + 18, f"http://127.0.0.1:{port + 18}"
+    building.until("/health/detailed", lambda health: health["facts"]["messages"] > 0 and health["facts"]["lag"] == 0)
+    assert building.stop() == 0, building.text()
+    history = Confined(["run", "history", *common], tmp_path, 300_000, place=16).wait_ready()
+    health = history.until("/health/detailed", lambda health: "STORAGE_FULL" in health["detail"])
+    assert health["status"] == "degraded"
+    assert history.json("/history/series") is not None, "what is stored is served"
+    time.sleep(2)
+    assert history.text().count("code=STORAGE_FULL") == 1, "told once, not at every try"
+    resource.prlimit(history.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    history.until("/health/detailed", lambda health: health["status"] == "ready")
+    replayed(tmp_path / "pure", recording)
+    history.until(
+        "/history/series", lambda page: sum(s["rows"] for s in page["series"] if s["timeframe"] == "1s") > 5900
+    )
+    assert history.stop() == 0
+    assert "Traceback" not in history.text()
+    assert "service starts again" not in history.text()
+    assert exported(data) == exported(tmp_path / "pure")
 
 
 # -- damage on disk --------------------------------------------------------------------------------------------------
@@ -189,6 +219,8 @@ def test_a_damaged_place_in_the_log_is_told_and_the_rest_is_served(tmp_path):
     assert product.get("/health")[0] == 200
     assert product.stop() == 0
     assert "Traceback" not in product.text()
+    told = [line for line in product.text().splitlines() if "code=LOG_CORRUPT" in line and "unit=stream" in line]
+    assert len(told) == 1, "the stream says once what it could not read"
     whole = {c["open_time"]: c for c in page["candles"] if c["final"]}
     damaged_ms = T0_MS + 10_000 * 2
     full = [c for c in whole.values() if c["trades"] == 500]

@@ -178,3 +178,25 @@ async def test_members_share_partitions_and_hand_them_over_without_losing_count(
         seen.setdefault(message.key, []).append(message.complete_through)
     assert all(counts == list(range(1, len(counts) + 1)) for counts in seen.values())
     assert sum(len(counts) for counts in seen.values()) == 252
+
+
+async def test_a_damaged_record_is_told_once_and_the_rest_is_worked(tmp_path: Path) -> None:
+    file = _open(tmp_path)
+    _write(file, [_progress("A-B", 7_000_001 + i) for i in range(3)])
+    file.close()
+    content = bytearray((tmp_path / "log.db").read_bytes())
+    (value,) = [v for *_, v in _rows(tmp_path, RAW)][1:2]
+    content[content.index(value) + len(value) - 1] ^= 0x01
+    (tmp_path / "log.db").write_bytes(content)
+    file = _open(tmp_path)
+    troubles: list[BaseException] = []
+    failures: list[BaseException] = []
+    runtime = SqliteStreamRuntime(file, clock=SystemClock(), member="m")
+    await runtime.start(Count(), on_failure=failures.append, on_trouble=troubles.append)
+    await runtime.caught_up()
+    await asyncio.sleep(0)
+    assert runtime.stats().messages == 2
+    assert [getattr(error, "code", "") for error in troubles] == ["LOG_CORRUPT"]
+    assert failures == []
+    await runtime.stop()
+    file.close()

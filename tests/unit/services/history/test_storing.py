@@ -5,7 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from candlewick.contracts.stream import FINAL
+from candlewick.adapters.log.sqlite import SqliteEventLog
+from candlewick.contracts import codec
+from candlewick.contracts.base import Envelope
+from candlewick.contracts.stream import FINAL, CandleBatch
+from candlewick.kernel.errors import StorageFull
+from candlewick.kernel.lifecycle import State
+from candlewick.kernel.system import SystemClock, SystemIds
+from candlewick.ports.log import NewRecord
 from tests.unit.services.history.house import MINUTE, rows
 
 T0 = 1_700_000_040 * 10**9 // MINUTE * MINUTE
@@ -52,9 +59,73 @@ async def test_what_cannot_be_stored_goes_to_the_dead_letters_and_the_rest_is_ke
         assert b"BAD_PAYLOAD" in record.header
 
 
-def _batch(columns):
-    from candlewick.contracts.stream import CandleBatch
+def said(capsys):
+    return "".join(capsys.readouterr())
 
+
+async def test_a_damaged_place_in_the_log_is_told_once_and_read_past(house, tmp_path, capsys):
+    log = SqliteEventLog(tmp_path, SystemClock())
+    await log.open()
+    producer = await log.producer("stream")
+    for n in range(3):
+        message = _batch(rows([T0 + n * MINUTE], price=7_777_000 + n))
+        envelope = Envelope(SystemIds().new(), "CandleBatch", 1, 1, message.key, "stream")
+        await producer.send(
+            [NewRecord("normalized.ohlcv", message.key, codec.encode(message), codec.encode_envelope(envelope), 1)]
+        )
+    await log.close()
+    content = bytearray((tmp_path / "log.db").read_bytes())
+    content[content.index((7_777_001).to_bytes(8, "little"))] ^= 0x01
+    (tmp_path / "log.db").write_bytes(content)
+    for _ in range(2):
+        async with house() as h:
+            await h.service.caught_up()
+            assert ((await h.stored()).open_time - T0).tolist() == [0, 2 * MINUTE]
+            assert h.host.hosted["history"].restarts == 0
+            assert h.service.health().state is State.READY
+    assert said(capsys).count("LOG_CORRUPT") == 1, "the restart goes on behind it"
+
+
+async def test_what_the_store_refuses_for_a_while_is_waited_out_with_nothing_lost(house, capsys):
+    async with house() as h:
+        await h.candles(rows([T0]))
+        storing = h.service._storing
+        kept, storing._store = storing._store, _FullStore(storing._store)
+        await h.send("normalized.ohlcv", _batch(rows([T0 + MINUTE])))
+        await h.send("normalized.ohlcv", _batch(rows([T0 + 2 * MINUTE])))
+
+        async def is_degraded():
+            health = h.service.health()
+            return storing._store.refused > 3 and health.state is State.DEGRADED and health.detail
+
+        assert (await h.until(is_degraded)).startswith("STORAGE_FULL: ")
+        storing._store = kept
+        await h.service.caught_up()
+        assert len((await h.stored()).open_time) == 3
+
+        async def is_ready():
+            return h.service.health().state is State.READY
+
+        await h.until(is_ready)
+        assert h.host.hosted["history"].restarts == 0
+    assert said(capsys).count("STORAGE_FULL") == 2, "told when it begins and when it is over"
+
+
+class _FullStore:
+    """A store whose disk is full."""
+
+    def __init__(self, store):
+        self._store, self.refused = store, 0
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def append_many(self, batches, *, mark):
+        self.refused += 1
+        raise StorageFull("no room")
+
+
+def _batch(columns):
     return CandleBatch("fake", "BTC-USDT", columns)
 
 
