@@ -1,5 +1,6 @@
 import { useEffect, useRef } from 'react';
 import styles from './NumberCell.module.css';
+import { tint, untint } from './tint';
 
 export interface NumberCellProps {
   text: string;
@@ -19,13 +20,14 @@ export function NumberCell({ text, value, direction = null, chars, className }: 
   useEffect(() => {
     const changed = before.current !== null && value !== null && before.current !== value;
     before.current = value;
-    if (!changed || direction === null || still()) return;
-    const tint = `color-mix(in srgb, var(--${direction}) 18%, transparent)`;
-    cell.current?.animate?.([{ backgroundColor: tint }, { backgroundColor: 'transparent' }], {
-      duration: 600,
-      easing: 'ease-out',
-    });
+    if (changed && direction !== null && cell.current && !still()) tint(cell.current, direction);
   }, [value, direction]);
+  useEffect(() => {
+    const element = cell.current;
+    return () => {
+      if (element) untint(element);
+    };
+  }, []);
   return (
     <span ref={cell} className={[styles.cell, className].filter(Boolean).join(' ')} style={{ minWidth: `${chars}ch` }}>
       {text}

@@ -10,7 +10,6 @@ import { GapMark } from './GapMark';
 import { Ladder } from './Ladder';
 import { groupLevels, groupSteps } from './ladder';
 import { ModeBadge, ModeLine, modeWords } from './ModeBadge';
-import { NumberCell } from './NumberCell';
 import { QualityBadge } from './QualityBadge';
 import { Segmented } from './Segmented';
 import { Sparkline, sparkPath } from './Sparkline';
@@ -101,30 +100,6 @@ describe('sparkline', () => {
   it('is a picture beside a number, so it is silent', () => {
     const { container } = render(<Sparkline values={[1, 2]} tone="quiet" />);
     expect(container.querySelector('svg')).toHaveAttribute('aria-hidden', 'true');
-  });
-});
-
-describe('number cell', () => {
-  it('reserves its width and tints only when the value changes', () => {
-    const animate = vi.fn();
-    HTMLElement.prototype.animate = animate;
-    const { rerender } = render(<NumberCell text="47.465" value={47.465} direction={null} chars={8} />);
-    expect(screen.getByText('47.465')).toHaveStyle({ minWidth: '8ch' });
-    expect(animate).not.toHaveBeenCalled();
-    rerender(<NumberCell text="47.470" value={47.47} direction="up" chars={8} />);
-    expect(animate).toHaveBeenCalledTimes(1);
-    expect(animate.mock.calls[0]?.[1]).toMatchObject({ duration: 600 });
-    rerender(<NumberCell text="47.470" value={47.47} direction="up" chars={8} />);
-    expect(animate).toHaveBeenCalledTimes(1);
-  });
-
-  it('stays still for those who asked for less motion', () => {
-    const animate = vi.fn();
-    HTMLElement.prototype.animate = animate;
-    vi.stubGlobal('matchMedia', () => ({ matches: true }));
-    const { rerender } = render(<NumberCell text="1" value={1} direction={null} chars={8} />);
-    rerender(<NumberCell text="2" value={2} direction="up" chars={8} />);
-    expect(animate).not.toHaveBeenCalled();
   });
 });
 
