@@ -42,6 +42,15 @@ NOTHING_YET = Position(0, -1)
 """Where a partition stands that has no record yet: before the first of any log."""
 
 
+POSITIONS_HEADER = "x-log-positions"
+
+
+def positions_of(headers: Mapping[str, str]) -> dict[tuple[str, int], Position]:
+    """The log positions that market's reply includes, by topic and partition."""
+    rows = msgspec.json.decode(headers.get(POSITIONS_HEADER, "[]"), type=list[tuple[str, int, int, int]])
+    return {(topic, partition): Position(epoch, offset) for topic, partition, epoch, offset in rows}
+
+
 def advanced(cursors: dict[str, Cursor], by: Mapping[str, Cursor]) -> dict[str, Cursor]:
     """The later place of each topic: a token never goes back."""
     merged = dict(cursors)

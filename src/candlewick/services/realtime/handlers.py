@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -14,19 +15,22 @@ from candlewick.contracts.history import CandlesFetched, CandlesRepaired
 from candlewick.contracts.stream import CandleBatch
 from candlewick.contracts.timeframes import NAMES, SECONDS
 from candlewick.contracts.topics import BY_NAME, HISTORY_CANDLES, NORMALIZED_OHLCV, OPEN_OHLCV, RAW_MARKET_DATA
+from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.hashing import partition_of
-from candlewick.ports.log import EventLog, Position, Record
+from candlewick.ports.log import EventLog, LogCorrupt, Position, Record
 from candlewick.ports.runtime import Event, ServiceClient
 from candlewick.quant.candles.values import to_arrays
 from candlewick.quant.windows.encoding import encode_row
 from candlewick.quant.windows.ring import FIELDS
 from candlewick.quant.windows.symbol import SymbolWindows
-from candlewick.services.realtime.domain import NOTHING_YET, ClientQueue, Cursor
+from candlewick.services.realtime.domain import NOTHING_YET, ClientQueue, Cursor, positions_of
 from candlewick.services.realtime.errors import Hole, MarketRefused, SnapshotFailed
 
 _NS_PER_MS = 1_000_000
 _RING = 1500
 _OPEN = "open"
+_BEHIND_S, _AGAIN_S = 5.0, 0.02
+_LOOK = 500
 _SIDES = {Side.SELL.value: "sell", Side.BUY.value: "buy", Side.UNKNOWN.value: "unknown"}
 _encode = msgspec.json.Encoder().encode
 CANDLE_TOPICS = (NORMALIZED_OHLCV.name, HISTORY_CANDLES.name)
@@ -55,7 +59,11 @@ class Listener:
 class Fanout:
     """Turns events into what listeners are sent. Windows are kept only for symbols that somebody listens to."""
 
-    def __init__(self, log: EventLog, market: ServiceClient, *, mode: str, replay_records: int) -> None:
+    def __init__(
+        self, log: EventLog, market: ServiceClient, *, mode: str, replay_records: int, behind_s: float = _BEHIND_S
+    ) -> None:
+        """``behind_s``: how long a snapshot waits for a market that is behind the log."""
+        self._behind_s = behind_s
         self._log, self._market, self._mode, self._replay_records = log, market, mode, replay_records
         self._listeners: dict[tuple[str, str], set[Listener]] = {}
         self._windows: dict[str, SymbolWindows] = {}
@@ -102,46 +110,78 @@ class Fanout:
     async def snapshot(self, listener: Listener, candles: int) -> bytes:
         """The newest candles as a JSON list. Raises SnapshotFailed, MarketRefused."""
         path = f"/ohlcv/{listener.exchange}/{listener.symbol}/{NAMES[listener.seconds]}"
-        page = await self._ask(path, {"limit": str(candles)})
-        return bytes(page["candles"])
+        return _part(await self._ask(path, {"limit": str(candles)}, listener), "candles")
 
     async def ensure_windows(self, listener: Listener) -> None:
-        """Load the rings that open candles are put together from, once a symbol has its first listener."""
+        """Load the rings that open candles are put together from, once a symbol has its first listener. Raises
+        SnapshotFailed."""
         if listener.key in self._windows:
             return
         windows = SymbolWindows(_RING)
         self._windows[listener.key] = windows
         for name in ("1m", "1d"):
-            page = await self._market.get(
-                f"/ohlcv/{listener.exchange}/{listener.symbol}/{name}", {"limit": str(_RING), "format": "json"}
-            )
-            if page[0] == 200:
-                windows.apply_views(SECONDS[name], json.loads(page[2])["candles"])
+            path = f"/ohlcv/{listener.exchange}/{listener.symbol}/{name}"
+            with suppress(MarketRefused):  # the snapshot is refused as well then, and the client told
+                body = await self._ask(path, {"limit": str(_RING)}, listener)
+                windows.apply_views(SECONDS[name], json.loads(body)["candles"])
 
-    async def _ask(self, path: str, params: dict[str, str]) -> dict[str, Any]:
-        status, _, body = await self._market.get(path, params)
-        if status != 200:
-            raise _refusal(status, body)
-        decoded: dict[str, Any] = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-        return decoded
+    async def _ask(self, path: str, params: dict[str, str], listener: Listener | None = None) -> bytes:
+        """Market's reply. With a listener it includes all that was fanned out before the call: market follows the log
+        by itself, and what it has not seen yet would be neither in the snapshot nor behind it [13]."""
+        told = self.places(listener) if listener is not None else {}
+        for _ in range(1 + int(self._behind_s / _AGAIN_S)):
+            status, headers, body = await self._market.get(path, params)
+            if status != 200:
+                raise _refusal(status, body)
+            if listener is None or not await self._is_behind(positions_of(headers), told, listener):
+                return body
+            await asyncio.sleep(_AGAIN_S)
+        raise SnapshotFailed(f"market is more than {self._behind_s:g} s behind the log")
+
+    async def _is_behind(
+        self, at: Mapping[tuple[str, int], Position], told: Mapping[str, Cursor], listener: Listener
+    ) -> bool:
+        """Whether the log has anything of the listener's symbol between the two places. Market names every place of
+        candles; a place of trades that it does not name it has only begun to follow."""
+        for name, cursor in told.items():
+            after = at.get((name, cursor.partition))
+            while after is not None and after < cursor.position:
+                try:
+                    records = await self._log.read_at(name, cursor.partition, after, _LOOK)
+                except LogCorrupt:
+                    break  # who follows the log has not seen it either
+                missing = [r for r in records if r.position <= cursor.position]
+                if any(self._is_readable(record, listener) for record in missing):
+                    return True
+                if len(missing) < _LOOK:
+                    break
+                after = missing[-1].position
+        return False
+
+    def _is_readable(self, record: Record, listener: Listener) -> bool:
+        if record.key != listener.key or record.value is None:
+            return False
+        try:
+            message = codec.decode(codec.decode_envelope(record.header).type, record.value)
+        except CandlewickError:
+            return False
+        return isinstance(message, TradeBatch | CandleBatch | CandlesFetched | CandlesRepaired)
 
     async def latest_tickers(self, symbols: str) -> bytes:
         """The tickers as a JSON list."""
-        page = await self._ask("/tickers", {"symbols": symbols} if symbols else {})
-        return bytes(page["tickers"])
+        return _part(await self._ask("/tickers", {"symbols": symbols} if symbols else {}), "tickers")
 
     async def latest(self, listener: Listener) -> bytes | None:
         """The newest trades or the book, None while there is none."""
-        status, _, body = await self._market.get(f"/{listener.channel}/{listener.exchange}/{listener.symbol}")
+        path, is_book = f"/{listener.channel}/{listener.exchange}/{listener.symbol}", listener.channel == "book"
+        if not is_book:
+            return _part(await self._ask(path, {}, listener), "trades")
+        status, _, body = await self._market.get(path)
         if status == 503:
             return None
         if status != 200:
             raise _refusal(status, body)
-        return (
-            body
-            if listener.channel == "book"
-            else bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])["trades"])
-        )
+        return body
 
     async def resume(self, listener: Listener, after: dict[str, Cursor]) -> list[tuple[bytes, dict[str, Cursor]]]:
         """What the listener missed behind its token, oldest first of each topic. Raises Hole when the log no longer
@@ -252,6 +292,11 @@ def _candles_json(columns: Any, seconds: int) -> bytes | None:
     arrays = to_arrays(columns)
     rows = {name: getattr(arrays, name) for name, _ in FIELDS}
     return b"[%s]" % b",".join(encode_row(rows, int(i)) for i in places)
+
+
+def _part(body: bytes, name: str) -> bytes:
+    """One field of a JSON object, as it was written."""
+    return bytes(msgspec.json.decode(body, type=dict[str, msgspec.Raw])[name])
 
 
 def _trades_json(batch: TradeBatch) -> bytes:
