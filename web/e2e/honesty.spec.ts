@@ -1,4 +1,4 @@
-import { candlesDrawn, chart, expect, test, venue } from './page';
+import { artefact, candlesDrawn, chart, expect, test, venue } from './page';
 
 test('the mode is told by badge, line, title and favicon', async ({ page, request }) => {
   const status = await (await request.get('/api/v1/status')).json();
@@ -31,7 +31,7 @@ test('each mode looks its own, and none of them burns', async ({ page }) => {
     expect(look.fill).toBe('rgba(0, 0, 0, 0)');
     expect(look.image).toBe('none');
     expect(look.border).toBe(mode === 'live' ? 'solid' : 'dashed');
-    await page.screenshot({ path: `test-artifacts/mode-${mode}.png`, clip: { x: 0, y: 0, width: 1440, height: 60 } });
+    await page.screenshot({ path: artefact(`mode-${mode}.png`), clip: { x: 0, y: 0, width: 1440, height: 60 } });
     await page.unroute('**/api/v1/status');
   }
 });
@@ -88,7 +88,7 @@ test('a cut socket is shown within a second, last values stay, and it heals', as
   await expect(page.getByRole('status').first()).toContainText(/offline, retry/);
   await expect(page.locator('[data-symbol="BTC-USDT"]')).toContainText(/BTC[\d,.]{4,}/);
   expect(Number(await chart(page).getAttribute('data-bars'))).toBeGreaterThan(5);
-  await page.screenshot({ path: 'test-artifacts/offline-1440.png' });
+  await page.screenshot({ path: artefact('offline-1440.png') });
   await page.evaluate(() => {
     (window as unknown as Wire).wire.refuse = false;
   });
@@ -138,7 +138,7 @@ test('gaps and repairs that the API reports are drawn and worded', async ({ page
   await expect(facts).toContainText('repaired');
   await facts.click();
   await expect(page.getByText(/Feed silent 1 h 30 min/).last()).toBeVisible({ timeout: 10_000 });
-  await page.screenshot({ path: 'test-artifacts/faults-1440.png' });
+  await page.screenshot({ path: artefact('faults-1440.png') });
 });
 
 test('a symbol gone quiet is greyed with its age', async ({ page }) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { candlesDrawn, expect, test, venue } from './page';
+import { artefact, candlesDrawn, expect, test, venue } from './page';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ROOMS = ['/markets', '/chart/binance/BTC-USDT/15m', '/settings'];
@@ -44,7 +44,7 @@ for (const theme of ['dark', 'light'] as const) {
           expect(over, `${room} at ${width} px, text ${text} %`).toEqual({ scroll: 0, body: 0, wide: [] });
           if (text === 100 || width === 1440 || width === 390) {
             await page.screenshot({
-              path: `test-artifacts/${name(room)}-${theme}-${width}${text === 200 ? '-text200' : ''}.png`,
+              path: artefact(`${name(room)}-${theme}-${width}${text === 200 ? '-text200' : ''}.png`),
             });
           }
         }
@@ -95,7 +95,7 @@ for (const theme of ['dark', 'light'] as const) {
         );
       });
       expect(found, what).toEqual([]);
-      await page.screenshot({ path: `test-artifacts/${what}-${theme}.png` });
+      await page.screenshot({ path: artefact(`${what}-${theme}.png`) });
       await page.keyboard.press('Escape');
     };
     await page.keyboard.press('Control+k');

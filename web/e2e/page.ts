@@ -1,5 +1,8 @@
 import { type APIRequestContext, test as base, expect, type Locator, type Page } from '@playwright/test';
 
+/** Where a screenshot is kept; a run against another server names a folder of its own in ARTEFACTS. */
+export const artefact = (file: string): string => `${process.env.ARTEFACTS ?? 'test-artifacts'}/${file}`;
+
 export const chart = (page: Page): Locator => page.getByTestId('price-chart').first();
 
 /** Candles are there: the chart says how many bars it holds and the last close. */

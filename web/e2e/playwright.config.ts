@@ -8,18 +8,19 @@ import { defineConfig } from '@playwright/test';
  */
 const port = 8791;
 const base = process.env.BASE_URL;
+const artefacts = process.env.ARTEFACTS ?? fileURLToPath(new URL('../test-artifacts', import.meta.url));
 const chromium =
   process.env.CHROMIUM ??
   ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
 
 export default defineConfig({
   testDir: '.',
-  outputDir: '../test-artifacts/results',
+  outputDir: `${artefacts}/results`,
   timeout: 60_000,
   expect: { timeout: 10_000 },
   workers: 1,
   retries: process.env.CI ? 1 : 0,
-  reporter: [['list'], ['json', { outputFile: '../test-artifacts/e2e.json' }]],
+  reporter: [['list'], ['json', { outputFile: `${artefacts}/e2e.json` }]],
   use: {
     baseURL: base ?? `http://127.0.0.1:${port}`,
     viewport: { width: 1440, height: 900 },

@@ -1,22 +1,34 @@
-import { candlesDrawn, chart, expect, paintedPixels, test, venue } from './page';
+import { artefact, candlesDrawn, chart, expect, paintedPixels, test, venue } from './page';
+
+/** The timeframes with a key, and their minutes. */
+const MAIN = { '1m': 1, '5m': 5, '15m': 15, '1h': 60, '4h': 240, '1d': 1440 };
 
 test.describe('candles', () => {
-  test('are drawn and move', async ({ page }) => {
-    await page.goto('/markets');
-    await candlesDrawn(page);
-    expect(await paintedPixels(page)).toBeGreaterThan(500);
-    const before = await chart(page).getAttribute('data-last-close');
-    await expect.poll(() => chart(page).getAttribute('data-last-close'), { timeout: 20_000 }).not.toBe(before);
-  });
+  for (const room of ['markets', 'chart']) {
+    test(`are drawn and move in ${room}`, async ({ page, request }) => {
+      await page.goto(room === 'markets' ? '/markets' : `/chart/${await venue(request)}/BTC-USDT/1m`);
+      await candlesDrawn(page);
+      expect(await paintedPixels(page)).toBeGreaterThan(500);
+      const before = await chart(page).getAttribute('data-last-close');
+      await expect.poll(() => chart(page).getAttribute('data-last-close'), { timeout: 20_000 }).not.toBe(before);
+      await page.screenshot({ path: artefact(`moving-${room}.png`) });
+    });
+  }
 
   test('of every main timeframe come by its key, and the URL says which', async ({ page }) => {
     await page.goto('/markets?symbol=BTC-USDT&tf=15m');
     await candlesDrawn(page);
-    for (const [key, timeframe] of ['1m', '5m', '15m', '1h', '4h', '1d'].entries()) {
+    for (const [key, [timeframe, minutes]] of Object.entries(MAIN).entries()) {
       await page.keyboard.press(String(key + 1));
       await expect(page).toHaveURL(new RegExp(`tf=${timeframe}`));
       await expect(page.getByRole('radio', { name: timeframe, exact: true }).first()).toBeChecked();
-      await expect.poll(async () => Number((await chart(page).getAttribute('data-bars')) ?? 0)).toBeGreaterThan(0);
+      await expect.poll(async () => Number((await chart(page).getAttribute('data-bars')) ?? 0)).toBeGreaterThan(5);
+      // The newest bar is the one in progress, and it opened where such a bar may.
+      const opened = async () => Number(await chart(page).getAttribute('data-last-open-time'));
+      await expect.poll(async () => (await opened()) % (minutes * 60_000)).toBe(0);
+      const { now } = await (await page.request.get('/api/v1/status')).json();
+      expect(now - (await opened())).toBeLessThan((minutes + 1.5) * 60_000);
+      await page.screenshot({ path: artefact(`moving-${timeframe}.png`) });
     }
   });
 
