@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -19,6 +18,7 @@ from candlewick.app.configuration import AppSettings, read
 from candlewick.app.profiles.embedded import EmbeddedResources
 from candlewick.app.runtime.host import Host, running
 from candlewick.kernel import logging
+from candlewick.kernel.system import settle, suit_an_event_loop
 from candlewick.ports.frames import Recording
 
 Frames = Sequence[tuple[int, bytes]]
@@ -86,6 +86,7 @@ async def fed(recording: Any, services: Sequence[str] = ("stream", "collector"))
         profile = {"collector": {"exchange": "binance", "replay_paths": ("memory",), "replay_speed": 0.0}}
         config = read(data_dir=Path(folder), environ={}, profile=profile)
         async with running(services, config, FedResources(Path(folder), recording), member="bench") as host:
+            settle()
             yield host
 
 
@@ -124,6 +125,6 @@ async def _lag(lags: list[float]) -> None:
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as the product's process does."""
     kernels.warm("binance")
-    sys.setswitchinterval(0.0005)
+    suit_an_event_loop()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)

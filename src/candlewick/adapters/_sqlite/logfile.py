@@ -42,10 +42,13 @@ from candlewick.adapters._sqlite.writer import Append, Positions, Step, WriteReq
 from candlewick.contracts.topics import CATALOGUE, Topic
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.system import step_back
 from candlewick.ports.log import LogCorrupt, LogUnavailable, Position, RecordTooLarge
 
 __all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "WriteRequest", "Written", "position_of"]
 
+# Behind the operators: who holds the interpreter must not wait for a commit to end.
+_NICENESS = 15
 _GROUP_REQUESTS = 1024
 
 
@@ -201,6 +204,7 @@ class LogFile(PartitionNumbers):
         return self._queued_bytes
 
     def _write_on(self) -> None:
+        step_back(_NICENESS)
         try:
             while True:
                 group = self._next_group()

@@ -14,6 +14,7 @@ from candlewick.app import session as sessions
 from candlewick.app.cli.options import add_common, configuration
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.kernel import logging
+from candlewick.kernel.system import settle
 
 EXAMPLES = """examples:
   candlewick replay spot_btcusdt_20240808.gz --data-dir ./day --speed max
@@ -49,6 +50,7 @@ async def _play(parsed: argparse.Namespace, stop: asyncio.Event) -> int:
     resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode)
     started = time.perf_counter()
     async with running(SERVICES, config, resources, member="replay") as host:
+        settle()
         teller = asyncio.ensure_future(_tell(host))
         done = asyncio.ensure_future(finished(host))
         stopped = asyncio.ensure_future(stop.wait())

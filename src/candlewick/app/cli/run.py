@@ -8,6 +8,7 @@ from candlewick.app.cli.options import add_common, add_listening, add_replay, co
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.registry import SERVICES, load
 from candlewick.kernel import logging
+from candlewick.kernel.system import settle
 
 EXAMPLES = """examples:
   candlewick run stream history --data-dir ./data
@@ -64,6 +65,7 @@ async def serve(
             await server.start()
             servers.append(server)
             print(f"{name} is ready: http://{config.app.host}:{config.app.port + hosted.spec.place}", flush=True)
+        settle()
         await stop.wait()
         for server in servers:
             await server.stop()

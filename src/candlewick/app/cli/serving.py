@@ -2,12 +2,9 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 
-# How long another thread may keep the interpreter while the loop waits: with Python's 5 ms a send to the log had a
-# p99 of 335-378 ms on a loaded two-core machine, with this 116 ms.
-_SWITCH_S = 0.0005
+from candlewick.kernel.system import suit_an_event_loop
 
 
 def run_until_signal(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
@@ -28,7 +25,7 @@ def run_until_signal(main: Callable[[asyncio.Event], Awaitable[int]]) -> int:
             loop.add_signal_handler(number, ask)
         return await main(stop)
 
-    sys.setswitchinterval(_SWITCH_S)
+    suit_an_event_loop()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(guarded())

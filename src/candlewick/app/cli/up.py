@@ -15,6 +15,7 @@ from candlewick.app.configuration import Configuration
 from candlewick.app.registry import SERVICES
 from candlewick.kernel import logging
 from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.system import settle
 
 if TYPE_CHECKING:
     from candlewick.app.profiles.embedded import EmbeddedResources
@@ -63,6 +64,7 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
     async with running(SERVICES, config, resources) as host:
         server = Server(Page(host.hosted["gateway"].app), listener)
         await server.start()
+        settle()
         address = f"http://{config.app.host}:{config.app.port}"
         seconds = time.perf_counter() - started
         where = f"({session.detail}, data in {config.data_dir})"

@@ -26,9 +26,11 @@ from candlewick.adapters.stream.sqlite.round import Processor, Round
 from candlewick.adapters.stream.sqlite.state import OperatorState
 from candlewick.contracts.operators import Operator
 from candlewick.kernel.errors import CandlewickError, Fenced, Retryable
+from candlewick.kernel.system import step_back
 from candlewick.ports.log import LogCorrupt
 from candlewick.ports.stream import StreamStats
 
+_NICENESS = 10
 _IDLE_S = 0.5
 _RETRY_S = 0.25
 _LAG_EVERY_NS = 1_000_000_000
@@ -89,6 +91,7 @@ class Worker:
         self._thread.join()
 
     def _run(self) -> None:
+        step_back(_NICENESS)
         connection = self._file.connect()
         try:
             while not self._stop.is_set():
