@@ -28,7 +28,7 @@ def main(*, upgrade: bool = False) -> int:
         subprocess.run(command, cwd=ROOT, check=True, input=text, text=True, stdout=subprocess.DEVNULL)
 
     dev = "requirements/dev.txt"
-    compile_("pyproject.toml", "--extra", "otel", "--group", "dev", "-o", dev)
+    compile_("pyproject.toml", "--extra", "otel", "--extra", "cluster", "--group", "dev", "-o", dev)
     compile_("pyproject.toml", "--extra", "otel", "-c", dev, "-o", "requirements/run.txt")
     compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
     compile_("--group", "bench", "-c", dev, "-o", "requirements/bench.txt")
