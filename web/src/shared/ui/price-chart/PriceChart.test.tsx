@@ -14,8 +14,8 @@ const views: {
   gaps: unknown;
   disposed: boolean;
 }[] = [];
+vi.mock('./chartLines', () => ({ lineColours: (ids: string[]) => new Map(ids.map((id) => [id, 'wax'])) }));
 vi.mock('./chartView', () => ({
-  lineColours: (ids: string[]) => new Map(ids.map((id) => [id, 'wax'])),
   ChartView: class {
     entry: (typeof views)[number];
     pan = vi.fn();

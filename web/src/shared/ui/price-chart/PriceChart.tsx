@@ -5,7 +5,8 @@ import type { IndicatorBook } from '../../candles/indicatorBook';
 import { decimalsOf, formatPrice, formatSize } from '../../format/numbers';
 import { onLookChange } from '../../theme/look';
 import { CandleTable } from './CandleTable';
-import { ChartView, type Facts, lineColours, type Reading } from './chartView';
+import { lineColours } from './chartLines';
+import { ChartView, type Facts, type Reading } from './chartView';
 import styles from './PriceChart.module.css';
 
 export interface PriceChartProps {

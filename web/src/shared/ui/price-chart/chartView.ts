@@ -11,7 +11,6 @@ import {
   LineStyle,
   type LogicalRange,
   type MouseEventParams,
-  type SeriesPartialOptions,
   type Time,
   type WhitespaceData,
 } from 'lightweight-charts';
@@ -26,12 +25,12 @@ import {
   type Slot,
   withWhitespace,
 } from '../../candles/chartRows';
-import type { IndicatorBook, IndicatorLine } from '../../candles/indicatorBook';
+import type { IndicatorBook } from '../../candles/indicatorBook';
 import { formatCompact, formatPrice } from '../../format/numbers';
 import { formatClock, formatDate } from '../../format/time';
 import { token, tokenAlpha } from '../../theme/look';
 import { frames } from '../../ticks/frame';
-import { BrokenLine, type BrokenLineOptions, type LinePoint } from './brokenLine';
+import { ChartLines } from './chartLines';
 import { PaneDecor, toChartTime } from './paneDecor';
 
 /** What the legend shows: the bar under the crosshair (or the newest) and each line's value there. */
@@ -55,14 +54,6 @@ export interface ChartViewOptions {
   onNeedOlder(): void;
 }
 
-type LineApi = ISeriesApi<
-  'Custom',
-  Time,
-  LinePoint | WhitespaceData<Time>,
-  BrokenLineOptions,
-  SeriesPartialOptions<BrokenLineOptions>
->;
-const LINE_COLOURS = ['wax', 'series-4', 'series-5', 'series-3', 'series-2', 'series-6'];
 /** Axis labels with no more decimals than tell the steps apart: 54,000 rather than 54,000.00. */
 export function axisLabels(prices: readonly number[], most: number): string[] {
   let decimals = 0;
@@ -74,27 +65,12 @@ export function axisLabels(prices: readonly number[], most: number): string[] {
 /** Bars left of the view at which older history is asked for. */
 const LOOK_AHEAD = 60;
 
-/** Token of each drawn line, in the order of the indicators; VWAP and bands keep a quiet colour of their own. */
-export function lineColours(ids: readonly string[]): Map<string, string> {
-  const colours = new Map<string, string>();
-  let next = 0;
-  for (const id of ids) {
-    if (id.startsWith('vwap') || id.startsWith('rsi')) colours.set(id, id.startsWith('rsi') ? 't2' : 't3');
-    else if (id.startsWith('bollinger')) colours.set(id, 'series-6');
-    else {
-      colours.set(id, LINE_COLOURS[next % LINE_COLOURS.length] as string);
-      next += 1;
-    }
-  }
-  return colours;
-}
-
 /** The canvas chart outside React: it hears books and draws at most once a frame. */
 export class ChartView {
   private readonly chart: IChartApi;
   private readonly candles: ISeriesApi<'Candlestick'>;
   private readonly volume: ISeriesApi<'Histogram'>;
-  private readonly lines = new Map<string, LineApi>();
+  private readonly lines: ChartLines;
   private readonly decors: PaneDecor[] = [];
   private readonly unsubscribe: (() => void)[];
   private slots: Slot[] = [];
@@ -111,7 +87,7 @@ export class ChartView {
   constructor(
     private readonly element: HTMLElement,
     private readonly book: CandleBook,
-    private readonly indicators: IndicatorBook,
+    indicators: IndicatorBook,
     private readonly options: ChartViewOptions,
   ) {
     this.chart = createChart(element, {
@@ -151,6 +127,11 @@ export class ChartView {
       1,
     );
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.34, bottom: 0 } });
+    this.lines = new ChartLines(this.chart, indicators, {
+      decimals: options.decimals,
+      onPane: (pane, title) => this.decorate(pane, title),
+      onPaneGone: (pane) => void this.decors.splice(pane, 1),
+    });
     this.decorate(0, '');
     this.decorate(1, 'Volume');
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(this.onRange);
@@ -167,6 +148,7 @@ export class ChartView {
     this.restyle();
     this.change = { kind: 'all' };
     this.linesDirty = true;
+    this.layoutPanes();
     this.flushNow();
   }
 
@@ -208,7 +190,7 @@ export class ChartView {
       priceLineStyle: LineStyle.Dotted,
     });
     this.mark({ kind: 'all' });
-    this.restyleLines();
+    this.lines.restyle();
   }
 
   /** Move by bars (negative = into the past). */
@@ -264,7 +246,7 @@ export class ChartView {
     }
     if (this.linesDirty || change?.kind === 'all') {
       this.linesDirty = false;
-      this.drawLines();
+      if (this.lines.draw(this.slots)) this.layoutPanes();
     }
     if (this.factsDirty) this.drawDecor();
     if (change) this.read();
@@ -330,101 +312,6 @@ export class ChartView {
     return { time: toChartTime(candle.open_time), value: candle.volume, color };
   }
 
-  /** Lines to draw: one per value output; the three of a band become one. */
-  private drawables(): IndicatorLine[] {
-    return this.indicators.all.filter((line) => line.output !== 'upper' && line.output !== 'lower');
-  }
-
-  private drawLines(): void {
-    const wanted = this.drawables();
-    const keys = new Set(wanted.map((line) => line.key));
-    for (const [key, series] of this.lines) {
-      if (keys.has(key)) continue;
-      this.chart.removeSeries(series);
-      this.lines.delete(key);
-      // The library drops an empty pane itself; the decor of that pane goes with it.
-      this.decors.splice(this.chart.panes().length);
-    }
-    const all = new Map(this.indicators.all.map((line) => [line.key, line]));
-    for (const line of wanted) {
-      let series = this.lines.get(line.key);
-      if (!series) {
-        series = this.addLine(line);
-        this.lines.set(line.key, series);
-      }
-      const upper = all.get(`${line.id}/upper`)?.values;
-      const lower = all.get(`${line.id}/lower`)?.values;
-      const points: (LinePoint | WhitespaceData)[] = [];
-      for (const { time, candle } of this.slots) {
-        const value = candle ? (line.values.get(time) ?? null) : null;
-        if (value === null) {
-          points.push({ time: toChartTime(time) });
-          continue;
-        }
-        const point: LinePoint = { time: toChartTime(time), value };
-        const top = upper?.get(time);
-        const bottom = lower?.get(time);
-        if (top != null && bottom != null) {
-          point.upper = top;
-          point.lower = bottom;
-        }
-        points.push(point);
-      }
-      series.setData(points);
-    }
-    this.restyleLines();
-    this.layoutPanes();
-  }
-
-  private addLine(line: IndicatorLine): LineApi {
-    const own = line.pane === 'own';
-    const pane = own ? this.chart.panes().length : 0;
-    const series = this.chart.addCustomSeries(
-      new BrokenLine(),
-      {
-        priceLineVisible: false,
-        lastValueVisible: own,
-        priceFormat: own
-          ? { type: 'price', precision: 1, minMove: 0.1 }
-          : {
-              type: 'custom',
-              minMove: 10 ** -this.options.decimals,
-              formatter: (p: number) => formatPrice(p, this.options.decimals),
-            },
-        // Overlays follow the candles' scale; a far VWAP must not flatten them.
-        ...(own ? {} : { autoscaleInfoProvider: () => null }),
-      },
-      pane,
-    ) as LineApi;
-    if (own) {
-      this.decorate(pane, line.name);
-      series.priceScale().applyOptions({ scaleMargins: { top: 0.28, bottom: 0.08 } });
-      for (const price of line.levels) {
-        series.createPriceLine({
-          price,
-          color: token('line2'),
-          lineStyle: LineStyle.Dotted,
-          lineWidth: 1,
-          axisLabelVisible: false,
-        });
-      }
-    }
-    return series;
-  }
-
-  private restyleLines(): void {
-    const colours = lineColours([...new Set(this.drawables().map((line) => line.id))]);
-    for (const line of this.drawables()) {
-      const name = colours.get(line.id) ?? 'wax';
-      this.lines.get(line.key)?.applyOptions({
-        color: token(name),
-        fill: tokenAlpha(name, 0.07),
-        dotted: line.id.startsWith('vwap'),
-        lineWidth: line.id.startsWith('bollinger') ? 1 : 1.5,
-      });
-    }
-  }
-
   private layoutPanes(): void {
     const panes = this.chart.panes();
     panes.forEach((pane, i) => {
@@ -451,11 +338,6 @@ export class ChartView {
 
   private read(): void {
     const candle = (this.hovered === null ? this.book.last : this.book.at(this.hovered)) ?? null;
-    const time = candle?.open_time;
-    const lines = this.drawables().map(({ key, values }) => {
-      const value = time === undefined ? null : (values.get(time) ?? null);
-      return { key, value };
-    });
-    this.options.onReading({ candle, lines });
+    this.options.onReading({ candle, lines: this.lines.read(candle?.open_time) });
   }
 }
