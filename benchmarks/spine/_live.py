@@ -81,7 +81,7 @@ async def _measure(seconds: float, rate_factor: float) -> list[Figure]:
     latencies: list[float] = []
     messages = 0
 
-    async with pipeline.fed(recording) as host:
+    async with pipeline.fed(recording, speed=1.0) as host:
         log = host.resources.log
         reader = await log.consumer(
             [NORMALIZED_OHLCV.name, RAW_MARKET_DATA.name], group=None, member="bench", start="newest"

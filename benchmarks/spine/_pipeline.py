@@ -79,11 +79,16 @@ def one_core() -> None:
 
 
 @asynccontextmanager
-async def fed(recording: Any, services: Sequence[str] = ("stream", "collector")) -> AsyncIterator[Host]:
-    """The services on a data dir of their own, playing the recording from the moment they start."""
+async def fed(
+    recording: Any, services: Sequence[str] = ("stream", "collector"), *, speed: float = 0.0
+) -> AsyncIterator[Host]:
+    """The services on a data dir of their own, playing the recording from the moment they start.
+
+    At speed 0 trades go on in full batches, at any other as they come.
+    """
     logging.configure("error")
     with tempfile.TemporaryDirectory() as folder:
-        profile = {"collector": {"exchange": "binance", "replay_paths": ("memory",), "replay_speed": 0.0}}
+        profile = {"collector": {"exchange": "binance", "replay_paths": ("memory",), "replay_speed": speed}}
         config = read(data_dir=Path(folder), environ={}, profile=profile)
         async with running(services, config, FedResources(Path(folder), recording), member="bench") as host:
             settle()
