@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candlewick.adapters.candles.sqlite.best import best, overlaid
-from candlewick.adapters.candles.sqlite.rows import FIELDS, Table, checked, from_records, joined, picked
+from candlewick.adapters._candles.best import best, overlaid
+from candlewick.adapters._candles.rows import FIELDS, Table, checked, from_records, joined, picked
 from candlewick.contracts.stream import FINAL, GAPPED
 from candlewick.testing.conformance.candles import candles
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from candlewick.adapters.db.sqlite import SqliteDatabase, history
+from candlewick.adapters._alembic import history
+from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.ports.database import MigrationFailed, UnknownRevision
 from candlewick.testing.conformance.database import write_history
 

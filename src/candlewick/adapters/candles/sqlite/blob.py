@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candlewick.adapters.candles.sqlite.rows import DTYPES, FIELDS, UNSIGNED, Table, empty
+from candlewick.adapters._candles.rows import DTYPES, FIELDS, UNSIGNED, Table, empty
 
 _MAGIC = b"CWB1"
 _COLUMNS = len(FIELDS)

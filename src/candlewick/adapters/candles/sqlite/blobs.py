@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from candlewick.adapters.candles.sqlite.blob import NotABlob, decoded, encoded
-from candlewick.adapters.candles.sqlite.rows import (
+from candlewick.adapters._candles.rows import (
     RECORD,
     Table,
     by_identity,
@@ -18,6 +17,7 @@ from candlewick.adapters.candles.sqlite.rows import (
     joined,
     picked,
 )
+from candlewick.adapters.candles.sqlite.blob import NotABlob, decoded, encoded
 from candlewick.adapters.candles.sqlite.schema import span_ns
 from candlewick.contracts.timeframes import NAMES
 from candlewick.kernel.clock import NS_PER_SECOND

@@ -8,9 +8,8 @@ import sqlite3
 
 import numpy as np
 
-from candlewick.adapters.candles.sqlite.best import best, overlaid
-from candlewick.adapters.candles.sqlite.blobs import Name, load
-from candlewick.adapters.candles.sqlite.rows import (
+from candlewick.adapters._candles.best import best, overlaid
+from candlewick.adapters._candles.rows import (
     RECORD,
     Table,
     empty,
@@ -19,6 +18,7 @@ from candlewick.adapters.candles.sqlite.rows import (
     picked,
     to_columns,
 )
+from candlewick.adapters.candles.sqlite.blobs import Name, load
 from candlewick.adapters.candles.sqlite.schema import span_ns
 from candlewick.contracts.stream import CandleColumns
 from candlewick.ports.candles import SeriesInfo

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from candlewick.adapters._candles.rows import RECORD, checked
 from candlewick.adapters._sqlite.thread import SqliteThread
 from candlewick.adapters.candles.sqlite import blobs, reading
 from candlewick.adapters.candles.sqlite.blobs import Name
-from candlewick.adapters.candles.sqlite.rows import RECORD, checked
 from candlewick.adapters.candles.sqlite.schema import DAY_NS, PAGE_SIZE, prepare, span_ns
 from candlewick.contracts.stream import CandleColumns
 from candlewick.kernel.errors import CandlewickError

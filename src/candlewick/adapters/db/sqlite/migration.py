@@ -1,27 +1,18 @@
-"""Alembic driven from code: one shared environment for every service's history, no ini file, no env.py.
+"""Alembic on one SQLite file.
 
 All steps of a call are one transaction that holds SQLite's write lock, so a step that fails leaves nothing half done
 and two processes that start at once do the work once.
 """
 
 import sqlite3
-import threading
-from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+from candlewick.adapters._alembic import history as histories
+from candlewick.adapters._alembic import steps
 from candlewick.adapters._sqlite.errors import translated
-from candlewick.adapters.db.sqlite import history as histories
 from candlewick.kernel.errors import CandlewickError, Retryable
-from candlewick.ports.database import ConstraintViolated, MigrationFailed, UnknownRevision
-
-if TYPE_CHECKING:
-    from alembic.runtime.migration import MigrationContext
-    from alembic.script import ScriptDirectory
-
-# Alembic's ``op`` is one proxy for the whole process: two services migrating on their threads at once must take turns.
-_ALEMBIC = threading.Lock()
+from candlewick.ports.database import ConstraintViolated, MigrationFailed
 
 
 def migrate(path: Path, history: Path, target: str, busy_timeout_s: float) -> str:
@@ -31,7 +22,7 @@ def migrate(path: Path, history: Path, target: str, busy_timeout_s: float) -> st
     if stored(path, busy_timeout_s) == wanted:
         return wanted
     try:
-        with _ALEMBIC:
+        with steps.ALEMBIC:
             return _run(path, history, revisions, wanted, busy_timeout_s)
     except CandlewickError:
         raise
@@ -57,9 +48,6 @@ def stored(path: Path, busy_timeout_s: float) -> str:
 
 
 def _run(path: Path, history: Path, revisions: histories.Revisions, wanted: str, busy_timeout_s: float) -> str:
-    from alembic.config import Config
-    from alembic.runtime.environment import EnvironmentContext
-    from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine, event
     from sqlalchemy.pool import NullPool
 
@@ -71,40 +59,11 @@ def _run(path: Path, history: Path, revisions: histories.Revisions, wanted: str,
 
     engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    script = ScriptDirectory(str(history))
-
-    def steps(current: str | Sequence[str] | None, _context: "MigrationContext") -> list[Any]:
-        at = _one(current)
-        return _steps(script, revisions, at, wanted)
-
-    environment = EnvironmentContext(Config(), script, fn=steps)
-    with environment, engine.connect() as connection, connection.begin():
-        environment.configure(
-            connection=connection, render_as_batch=True, transactional_ddl=True, transaction_per_migration=False
-        )
-        environment.run_migrations()
+    with engine.connect() as connection, connection.begin():
+        steps.run(connection, history, revisions, wanted)
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise ConstraintViolated(
                 f"the new schema leaves rows without the row they refer to, table was {broken[0][0]!r}"
             )
     return wanted
-
-
-def _one(current: str | Sequence[str] | None) -> str:
-    if isinstance(current, str):
-        return current
-    return current[0] if current else histories.BASE
-
-
-def _steps(script: "ScriptDirectory", revisions: histories.Revisions, at: str, wanted: str) -> list[Any]:
-    if at == wanted:
-        return []
-    if at != histories.BASE and at not in revisions.parents:
-        raise UnknownRevision(
-            f"the database is at a revision this version does not know, was {at!r}",
-            hint="Start the version that wrote it, or a newer one",
-        )
-    if revisions.is_before(wanted, at):
-        return list(script._downgrade_revs(wanted, at))
-    return list(script._upgrade_revs(wanted, () if at == histories.BASE else (at,)))  # type: ignore[arg-type]

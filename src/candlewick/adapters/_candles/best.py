@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from candlewick.adapters.candles.sqlite.rows import Table, as_they_are, joined, picked
+from candlewick.adapters._candles.rows import Table, as_they_are, joined, picked
 from candlewick.quant.candles.merge import rank
 
 

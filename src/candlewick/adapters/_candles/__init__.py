@@ -1,0 +1,1 @@
+"""What every candle store needs of rows: checks, identity, the best of an open time, scales."""
