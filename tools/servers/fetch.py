@@ -1,0 +1,153 @@
+"""Get a server's program and keep it: Debian packages, wheels, Maven artefacts, Go commands.
+
+Everything but Debian packages lands under .dev/servers with a stamp of what it was made from, so the next start fetches
+nothing. Where packages come from is the machine's own setting (apt, uv or pip, Maven, Go); none is named here.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tools.servers.place import HOME, Trouble
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def run(why: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    """One line with the command and its seconds; its output only when it fails."""
+    begin = time.monotonic()
+    done = subprocess.run(
+        list(command),
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    seconds = time.monotonic() - begin
+    if done.returncode:
+        end = "\n".join(done.stdout.splitlines()[-20:])
+        raise Trouble(f"{why} failed after {seconds:.1f} s: {' '.join(command)[:160]}\n{end}")
+    print(f"{why}: {' '.join(command)[:110]} ... {seconds:.1f} s", flush=True)
+
+
+def find(name: str, folders: Iterable[str] = ()) -> Path | None:
+    """A program by name, in PATH or where distributions hide it; the newest folder first."""
+    hidden = [folder for pattern in folders for folder in sorted(Path("/").glob(pattern.lstrip("/")), reverse=True)]
+    found = shutil.which(name, path=os.pathsep.join([*map(str, hidden), os.environ.get("PATH", ""), "/usr/sbin"]))
+    return Path(found) if found else None
+
+
+def program(name: str, package: str, folders: Iterable[str] = ()) -> Path:
+    """A program, installed as a Debian package when it is not here and this is root.
+
+    Raises:
+        Trouble: it is not here and may not be installed.
+    """
+    folders = tuple(folders)
+    found = find(name, folders)
+    if found is None:
+        if os.geteuid() != 0 or shutil.which("apt-get") is None:
+            raise Trouble(f"{name} is not on this machine. On Debian, as root: apt-get install {package}")
+        apt(package)
+        found = find(name, folders)
+    if found is None:
+        raise Trouble(f"the package {package} is installed but has no {name}; put it in PATH")
+    return found
+
+
+def apt(*packages: str) -> None:
+    """Install Debian packages; none of their services is started, for ours run on ports of their own."""
+    env = {"DEBIAN_FRONTEND": "noninteractive"}
+    wait = "-oDPkg::Lock::Timeout=300"
+    if not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
+        run("package lists", ["apt-get", wait, "update", "-qq"], env=env)
+    with _no_services():
+        run(packages[0], ["apt-get", wait, "install", "-y", "-qq", "--no-install-recommends", *packages], env=env)
+
+
+@contextlib.contextmanager
+def _no_services() -> Iterator[None]:
+    """Debian asks this file whether a package's service may be started."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)
+
+
+def stamp_of(*parts: str | Path) -> str:
+    """A hash of texts and files' contents."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def is_made(folder: Path, stamp: str) -> bool:
+    """Whether ``folder`` was made from what ``stamp`` stands for."""
+    file = folder / ".stamp"
+    return file.is_file() and file.read_text() == stamp
+
+
+@contextlib.contextmanager
+def made(folder: Path, stamp: str) -> Iterator[Path]:
+    """A new empty folder that takes the name ``folder`` only when all went well."""
+    new = folder.with_name(folder.name + ".new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    yield new
+    (new / ".stamp").write_text(stamp)
+    shutil.rmtree(folder, ignore_errors=True)
+    new.rename(folder)
+
+
+def wheels(lock: Path, folder: Path) -> Path:
+    """The locked wheels unpacked into ``folder``: tools that happen to be published as Python packages."""
+    stamp = stamp_of(lock)
+    if not is_made(folder, stamp):
+        uv = os.environ.get("UV") or shutil.which("uv")
+        if uv is None:
+            raise Trouble("uv is not here; start the servers as ./dev servers start")
+        with made(folder, stamp) as new:
+            command = [uv, "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+            run(f"{lock.stem}, pinned", [*command, "--target", str(new), "-r", str(lock)])
+    return folder
+
+
+def as_user(user: str, command: Sequence[str], *, home: Path = HOME) -> list[str]:
+    """``command`` for a program that refuses to run as root; unchanged when this is not root.
+
+    A checkout inside a folder that only root may enter (/root) stays reachable: the program keeps the one capability
+    for that.
+    """
+    if os.geteuid() != 0:
+        return list(command)
+    if shutil.which("setpriv") is None:
+        raise Trouble(
+            "setpriv is not here and some servers refuse to run as root. On Debian: apt-get install util-linux"
+        )
+    prefix = ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+    if any(not folder.stat().st_mode & 0o001 for folder in (home, *home.parents)):
+        prefix += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    return [*prefix, "--", *command]
+
+
+def own(user: str, *paths: Path) -> None:
+    """Hand folders to the user that a server runs as; nothing to do when this is not root."""
+    if os.geteuid() == 0:
+        for path in paths:
+            shutil.chown(path, user, user)
