@@ -81,8 +81,8 @@ def settle() -> None:
 def step_back(niceness: int) -> None:
     """Lower the calling thread's claim to the processor, so that where cores are few the loop hears its sockets first.
 
-    ``niceness`` as in nice(2): 10 claims a tenth of the loop's share when both want all. On one saturated core the
-    loop's median wait fell from 3 to 0.4 ms. Linux only; elsewhere, and where it is not allowed, nothing happens.
+    ``niceness`` as in nice(2): 5 claims a third of the loop's share when both want all. Not more: other programs of
+    the machine would go first too. Linux only; elsewhere, and where it is not allowed, nothing happens.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):

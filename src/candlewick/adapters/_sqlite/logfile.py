@@ -48,7 +48,7 @@ from candlewick.ports.log import LogCorrupt, LogUnavailable, Position, RecordToo
 __all__ = ["Append", "Cursor", "LogFile", "LogOptions", "Positions", "Row", "WriteRequest", "Written", "position_of"]
 
 # Behind the operators: who holds the interpreter must not wait for a commit to end.
-_NICENESS = 15
+_NICENESS = 5
 _GROUP_REQUESTS = 1024
 
 

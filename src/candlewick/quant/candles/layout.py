@@ -184,8 +184,9 @@ def load(hot: bytes | None) -> Words:
             f"was {hot[:1].hex()!r} in {len(hot)}",
             hint="Rebuild the state by replaying the log",
         )
-    state = np.zeros(STATE_WORDS, np.int64)
+    state = np.empty(STATE_WORDS, np.int64)  # numpy.zeros would let go of the interpreter, and wait to get it back
     state[:words] = np.frombuffer(hot, np.int64)
+    state[words:] = 0
     return state
 
 

@@ -163,7 +163,8 @@ class _Apply:
                 return self._refuse_all(error.code, error.detail, hot)
         self.cold.price_scale, self.cold.size_scale = int(state[H_PRICE_SCALE]), int(state[H_SIZE_SCALE])
         n = len(prices)
-        control = np.zeros(CONTROL, np.int64)
+        control = np.empty(CONTROL, np.int64)
+        control[:] = 0
         control[C_END] = n
         control[C_KIND] = batch.ids
         control[C_BITS] = bits = (B_RECEIVE_TIMES if batch.times_received else 0) | (

@@ -30,7 +30,7 @@ from candlewick.kernel.system import step_back
 from candlewick.ports.log import LogCorrupt
 from candlewick.ports.stream import StreamStats
 
-_NICENESS = 10
+_NICENESS = 3
 _IDLE_S = 0.5
 _RETRY_S = 0.25
 _LAG_EVERY_NS = 1_000_000_000
