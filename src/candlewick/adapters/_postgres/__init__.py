@@ -1,0 +1,1 @@
+"""What everything kept in PostgreSQL shares: connections, statements, errors."""
