@@ -43,6 +43,9 @@ _DTYPES: dict[int, np.dtype[Any]] = {
 }
 _CODES: dict[np.dtype[Any], int] = {dtype: code for code, dtype in _DTYPES.items()}
 
+_HEADS_KEPT = 8192
+_LENGTH_DELIMITED = 2  # wire type: https://protobuf.dev/programming-guides/encoding/
+
 _Write = Callable[[Any, Any], None]
 _Read = Callable[[Any], Any]
 
@@ -84,11 +87,61 @@ def _scale(name: str, column: str) -> _Read:
     return read
 
 
+def _varint(number: int) -> bytes:
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+class _Columns:
+    """Writes a message that holds nothing but columns. Setting 17 columns through protobuf took three times as long as
+    all the rest of a candle batch; what stands before a column's bytes follows from its length and scale, so it is
+    asked of protobuf once for each."""
+
+    def __init__(self, struct: type[msgspec.Struct], proto: Any) -> None:
+        hints = get_type_hints(struct, include_extras=True)
+        self._proto = proto
+        self._parts = [
+            (name, np.dtype(spec.dtype).newbyteorder("<"), spec.scale, dict[tuple[int, int], bytes]())
+            for name in struct.__struct_fields__
+            for spec in getattr(hints[name], "__metadata__", ())
+            if isinstance(spec, ColumnOf)
+        ]
+        numbers = [proto.DESCRIPTOR.fields_by_name[name].number for name, *_ in self._parts]
+        assert numbers == sorted(numbers), "columns are written in the order of the struct"
+
+    def encode(self, struct: Any) -> bytes:
+        pieces: list[bytes] = []
+        for name, dtype, scales, heads in self._parts:
+            array = getattr(struct, name)
+            scale = sum([getattr(struct, s) for s in scales])
+            head = heads.get((len(array), scale))
+            if head is None:
+                head = self._head(name, dtype, len(array), scale)
+                if len(heads) >= _HEADS_KEPT:
+                    heads.clear()
+                heads[len(array), scale] = head
+            pieces += (head, array.tobytes())
+        return b"".join(pieces)
+
+    def _head(self, name: str, dtype: np.dtype[Any], count: int, scale: int) -> bytes:
+        message, size = self._proto(), count * dtype.itemsize
+        column = getattr(message, name)
+        column.dtype, column.count, column.scale, column.data = _CODES[dtype], count, scale, bytes(size)
+        whole = bytes(message.SerializeToString(deterministic=True))
+        return whole[: len(whole) - size]
+
+
 class _Plan:
     """How one struct type is written to and read from its protobuf class."""
 
     def __init__(self, struct: type[msgspec.Struct], proto: Any) -> None:
         self.struct, self.proto = struct, proto
+        self.is_columns: bool = "V1" in proto.DESCRIPTOR.name
+        self._last: tuple[str, bytes, _Columns] | None = None
         writes: list[_Write] = []
         reads: list[_Read] = []
         hints = get_type_hints(struct, include_extras=True)
@@ -110,8 +163,13 @@ class _Plan:
             elif name not in fields and name in scale_source:
                 read = _scale(name, scale_source[name])
             elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-                inner = _Plan(hint, proto.DESCRIPTOR.fields_by_name[name].message_type._concrete_class)
-                writes.append(lambda s, p, n=name, i=inner: i.write(getattr(s, n), getattr(p, n)))  # type: ignore[misc]
+                field = proto.DESCRIPTOR.fields_by_name[name]
+                inner = _Plan(hint, field.message_type._concrete_class)
+                if inner.is_columns:
+                    assert field.number == max(f.number for f in proto.DESCRIPTOR.fields), "columns are written last"
+                    self._last = name, _varint(field.number << 3 | _LENGTH_DELIMITED), _Columns(hint, inner.proto)
+                else:
+                    writes.append(lambda s, p, n=name, i=inner: i.write(getattr(s, n), getattr(p, n)))  # type: ignore[misc]
                 read = lambda p, n=name, i=inner: i.read(getattr(p, n))  # type: ignore[misc] # noqa: E731
             elif isinstance(hint, type) and issubclass(hint, IntEnum):
                 writes.append(lambda s, p, n=name: setattr(p, n, int(getattr(s, n))))  # type: ignore[misc]
@@ -121,11 +179,21 @@ class _Plan:
                 read = lambda p, n=name: getattr(p, n)  # type: ignore[misc] # noqa: E731
             reads.append(read)
         self._writes, self._reads = tuple(writes), tuple(reads)
-        self._columns = tuple(columns) if "V1" in proto.DESCRIPTOR.name else ()
+        self._columns = tuple(columns) if self.is_columns else ()
 
     def write(self, struct: Any, proto: Any) -> None:
         for step in self._writes:
             step(struct, proto)
+
+    def encode(self, struct: Any) -> bytes:
+        proto = self.proto()
+        self.write(struct, proto)
+        data = bytes(proto.SerializeToString(deterministic=True))
+        if self._last is None:
+            return data
+        name, tag, columns = self._last
+        inner = columns.encode(getattr(struct, name))
+        return b"".join((data, tag, _varint(len(inner)), inner))
 
     def read(self, proto: Any) -> Any:
         struct = self.struct(*[step(proto) for step in self._reads])
@@ -167,10 +235,7 @@ _BY_NAME: dict[str, _Plan] = {struct.__name__: plan for struct, plan in _PLANS.i
 
 def encode(message: Message) -> bytes:
     """Payload bytes of a message; the same in every profile."""
-    plan = _PLANS[type(message)]
-    proto = plan.proto()
-    plan.write(message, proto)
-    return bytes(proto.SerializeToString(deterministic=True))
+    return _PLANS[type(message)].encode(message)
 
 
 def decode(type_name: str, data: bytes) -> Message:
