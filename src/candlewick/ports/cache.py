@@ -8,7 +8,7 @@ not kept and is raised to all who waited. Memory is bounded in bytes; what was u
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from candlewick.kernel.errors import Conflict, Rejected
+from candlewick.kernel.errors import Conflict, Rejected, Retryable
 
 
 class BadTtl(Rejected):
@@ -21,6 +21,12 @@ class NotACounter(Conflict):
     """The key holds something that ``increment`` did not make."""
 
     code = "NOT_A_COUNTER"
+
+
+class CacheUnavailable(Retryable):
+    """The cache's server cannot be reached or refuses to work now."""
+
+    code = "CACHE_UNAVAILABLE"
 
 
 class Cache(Protocol):

@@ -11,6 +11,15 @@ from typing import Protocol
 
 import msgspec
 
+from candlewick.kernel.errors import Retryable
+
+
+class QueueUnavailable(Retryable):
+    """The queue's server cannot be reached or refuses to work now. What was being sent may have been kept: send it
+    again under the same id."""
+
+    code = "QUEUE_UNAVAILABLE"
+
 
 class Command(msgspec.Struct, frozen=True):
     id: str

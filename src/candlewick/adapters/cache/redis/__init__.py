@@ -1,0 +1,5 @@
+"""A cache that all processes share, in a Redis server."""
+
+from candlewick.adapters.cache.redis.cache import RedisCache
+
+__all__ = ["RedisCache"]
