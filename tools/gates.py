@@ -155,7 +155,7 @@ def test() -> list[list[Step]]:
         [pytest_step("kills", "tests", mark="kill", workers=2)],
         [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
         # they wait for markets more than they work; a file's tests share the product that they started
-        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=2, dist="loadfile")],
+        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=3, dist="loadfile")],
     ]
     # without a browser ./dev has said so already
     if web and "CANDLEWICK_CHROMIUM" in os.environ:
