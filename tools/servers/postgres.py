@@ -94,10 +94,7 @@ class Postgres(Server):
             "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions",
         )  # fmt: skip
 
-    def start(self) -> bool:
-        if all(process.running() for process in self.processes()) and self.why_not() is None:
-            return False
-        self.fetch()
+    def bring_up(self) -> None:
         self.lay()
         primary, replica = self.processes()
         supervise.spawn(primary)
@@ -108,7 +105,6 @@ class Postgres(Server):
             self._copy(copy)
         supervise.spawn(replica)
         supervise.wait_ready(self.why_not, [primary, replica], self.ready_seconds)
-        return True
 
     def _copy(self, to: Path) -> None:
         self.ask(

@@ -1,6 +1,9 @@
 """What a server is to ``./dev servers``."""
 
+import http.client
 import shutil
+import urllib.error
+import urllib.request
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,15 +47,28 @@ class Server(ABC):
         """What tests connect to, by the names of ``candlewick.testing.servers``."""
 
     def start(self) -> bool:
-        """Start what does not run, wait until it is ready; False when all of it was."""
-        if all(process.running() for process in self.processes()) and self.why_not() is None:
+        """Start what does not run, wait until it is ready; False when all of it was.
+
+        Raises:
+            Trouble: it did not come up; what this call started is ended again.
+        """
+        before = self.pids()
+        if len(before) == len(self.processes()) and self.why_not() is None:
             return False
         self.fetch()
+        try:
+            self.bring_up()
+        except Trouble:
+            supervise.stop([process for process in self.processes() if process.name not in before])
+            raise
+        return True
+
+    def bring_up(self) -> None:
+        """All processes at once; a server whose processes wait for one another has its own."""
         self.lay()
         for process in self.processes():
             supervise.spawn(process)
         supervise.wait_ready(self.why_not, self.processes(), self.ready_seconds)
-        return True
 
     def stop(self) -> list[str]:
         """End its processes; names those that had to be killed."""
@@ -84,3 +100,27 @@ class Server(ABC):
     def url(self, port: str, scheme: str = "http") -> str:
         """``scheme://127.0.0.1:`` and a port of the table."""
         return f"{scheme}://{HOST}:{self.ports[port]}"
+
+
+def answer(url: str, seconds: float = 2.0) -> tuple[int, str]:
+    """Status and body of a GET, whatever the status.
+
+    Raises:
+        OSError: nothing answers.
+    """
+    try:
+        with urllib.request.urlopen(url, timeout=seconds) as response:
+            return response.status, response.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.reason
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from error
+
+
+def refuses(url: str) -> str | None:
+    """Why ``url`` does not answer 200, or None when it does."""
+    try:
+        status, reason = answer(url)
+    except OSError as error:
+        return f"{url} does not answer ({error})"
+    return None if status == 200 else f"{url} answers {status} {reason}".rstrip()

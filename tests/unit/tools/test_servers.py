@@ -112,6 +112,7 @@ def test_a_server_that_ends_at_once_says_what_its_log_says(listener, monkeypatch
     monkeypatch.setattr(listener, "processes", lambda: [broken])
     with pytest.raises(Trouble, match="no such setting"):
         listener.start()
+    assert listener.state() == ("down", "")
 
 
 def test_a_pid_that_belongs_to_another_process_now_is_not_ours(tmp_path):
