@@ -44,7 +44,7 @@ class Connections:
     ) -> None:
         self._url = url
         self.where = place(url)
-        self._size = size
+        self.size = size
         self._connect_timeout_s = connect_timeout_s
         self._command_timeout_s = command_timeout_s
         self._settings = {
@@ -69,7 +69,7 @@ class Connections:
             self._pool = await asyncpg.create_pool(
                 self._url,
                 min_size=1,
-                max_size=self._size,
+                max_size=self.size,
                 timeout=self._connect_timeout_s,
                 command_timeout=self._command_timeout_s,
                 statement_cache_size=512,
@@ -139,7 +139,7 @@ class Connections:
 
     async def once(self, query: str, *args: Any) -> list[Any]:
         """The rows of one statement that only reads, outside a transaction."""
-        for left in range(self._size, -1, -1):
+        for left in range(self.size, -1, -1):
             connection = await self.take()
             try:
                 rows: list[Any] = await connection.fetch(query, *args)
@@ -156,7 +156,7 @@ class Connections:
         raise AssertionError("unreachable")
 
     async def _begun(self, begin: str) -> Any:
-        for left in range(self._size, -1, -1):
+        for left in range(self.size, -1, -1):
             connection = await self.take()
             try:
                 await connection.execute(begin)

@@ -10,24 +10,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from candlewick.adapters._alembic import history as histories
+from candlewick.adapters._postgres.commits import NUMBER, commit
 from candlewick.adapters._postgres.connections import Connections, through
-from candlewick.adapters._postgres.errors import is_lost, sqlstate, translated, translating
+from candlewick.adapters._postgres.errors import sqlstate, translated, translating
 from candlewick.adapters.db.postgres.locks import WRITER
 from candlewick.adapters.db.postgres.transaction import PostgresTransaction
-from candlewick.kernel.errors import CandlewickError, Retryable
-from candlewick.ports.database import DatabaseUnavailable, Transaction
+from candlewick.kernel.errors import CandlewickError
+from candlewick.ports.database import Transaction
 
-_BEGIN_WRITING = "SELECT pg_advisory_xact_lock($1), pg_current_xact_id()::text"
+_BEGIN_WRITING = f"SELECT pg_advisory_xact_lock($1), {NUMBER}"
 _HEALTH = (
     "SELECT pg_is_in_recovery(), current_setting('max_connections')::int "
     "- current_setting('superuser_reserved_connections')::int - count(*) "
     "FROM pg_stat_activity WHERE backend_type = 'client backend'"
 )
-_FIRST_WAIT_S = 0.05
-_LONGEST_WAIT_S = 0.5
 
 
 class PostgresDatabase:
@@ -84,7 +82,7 @@ class PostgresDatabase:
             finally:
                 transaction.end()
             with translating(where):
-                await through(self._commit(connection, number))
+                await through(commit(self._connections, connection, number, self._settle_timeout_s))
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator[Transaction]:
@@ -96,40 +94,6 @@ class PostgresDatabase:
                     raise transaction.failure
             finally:
                 transaction.end()
-
-    async def _commit(self, connection: Any, number: str) -> None:
-        where = self._connections.where
-        try:
-            said = await connection.execute("COMMIT")
-        except Exception as error:
-            if not is_lost(error) and not isinstance(error, TimeoutError):
-                raise
-            connection.terminate()
-            if not await self._is_committed(number):
-                raise translated(error, where) from error
-            return
-        if said != "COMMIT":
-            raise DatabaseUnavailable(f"the server rolled the transaction back, was {where!r}")
-
-    async def _is_committed(self, number: str) -> bool:
-        """What became of a transaction whose commit was not answered."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._settle_timeout_s
-        wait_s = _FIRST_WAIT_S
-        while True:
-            try:
-                rows = await self._connections.once("SELECT pg_xact_status($1::text::xid8)", number)
-                if rows[0][0] != "in progress":
-                    return bool(rows[0][0] == "committed")
-            except Retryable:
-                if loop.time() > deadline:
-                    raise
-            if loop.time() > deadline:
-                raise DatabaseUnavailable(
-                    f"the server did not say whether the transaction was committed, was {self._connections.where!r}"
-                )
-            await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
     async def migrate(self, history: Path, target: str = "head") -> str:
         """PostgreSQL rolls DDL back, so all steps of one call are one transaction. Raises UnknownRevision,
