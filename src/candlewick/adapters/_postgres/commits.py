@@ -24,7 +24,7 @@ async def commit(connections: Connections, connection: Any, number: str, settle_
     except Exception as error:
         if not is_lost(error) and not isinstance(error, TimeoutError):
             raise
-        connection.terminate()
+        connections.drop(connection)
         if not await _is_committed(connections, number, settle_timeout_s):
             raise translated(error, where) from error
         return

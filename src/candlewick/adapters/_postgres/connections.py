@@ -68,7 +68,8 @@ class Connections:
         with translating(self.where):
             self._pool = await asyncpg.create_pool(
                 self._url,
-                min_size=1,
+                # None is kept in reserve: else the driver tries to make it while the server is away, and complains.
+                min_size=0,
                 max_size=self.size,
                 timeout=self._connect_timeout_s,
                 command_timeout=self._command_timeout_s,
@@ -77,6 +78,11 @@ class Connections:
                 init=_prepare,
                 reset=_leave,
             )
+        try:
+            await self.once("SELECT 1")
+        except BaseException:
+            self.abandon()
+            raise
 
     async def close(self) -> None:
         """What is open is given a few seconds to end."""
@@ -128,14 +134,19 @@ class Connections:
                 # Always: a BEGIN that was cancelled half-way leaves a transaction the driver does not know of.
                 await connection.execute("ROLLBACK", timeout=_END_S)
         except Exception:
+            self.drop(connection)
+        pool = self._pool
+        if pool is None:
+            self.drop(connection)
+            return
+        with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError, TimeoutError):
+            await pool.release(connection, timeout=_END_S)
+
+    def drop(self, connection: Any) -> None:
+        """Cut a connection that nobody should use again; the pool makes another one."""
+        # The driver refuses to end what it has taken back by itself.
+        with suppress(asyncpg.InterfaceError):
             connection.terminate()
-        finally:
-            pool = self._pool
-            with suppress(asyncpg.InterfaceError, asyncpg.PostgresError, OSError, TimeoutError):
-                if pool is not None:
-                    await pool.release(connection, timeout=_END_S)
-                else:
-                    connection.terminate()
 
     async def once(self, query: str, *args: Any) -> list[Any]:
         """The rows of one statement that only reads, outside a transaction."""

@@ -29,7 +29,8 @@ def is_lost(error: BaseException) -> bool:
     if isinstance(error, asyncpg.PostgresError):
         return sqlstate(error)[:2] == "08" or sqlstate(error) in _LOST
     if isinstance(error, asyncpg.InterfaceError):
-        return "closed" in str(error) or "closing" in str(error)
+        # The pool takes a connection back by itself when its line breaks.
+        return any(word in str(error) for word in ("closed", "closing", "released back"))
     return isinstance(error, OSError | EOFError | asyncpg.InternalClientError)
 
 
