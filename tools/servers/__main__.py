@@ -16,11 +16,12 @@ from tools.servers.postgres import Postgres
 from tools.servers.prometheus import Prometheus
 from tools.servers.rabbitmq import RabbitMQ
 from tools.servers.redis import Redis
+from tools.servers.registry import Registry
 from tools.servers.s3 import S3
 from tools.servers.server import Server
 from tools.servers.toxiproxy import Toxiproxy
 
-KINDS: tuple[type[Server], ...] = (Postgres, Redis, Kafka, RabbitMQ, S3, Toxiproxy, Prometheus)
+KINDS: tuple[type[Server], ...] = (Postgres, Redis, Kafka, RabbitMQ, S3, Toxiproxy, Prometheus, Registry)
 NAMES = tuple(kind.name for kind in KINDS)
 ADDRESSES = HOME / "addresses.json"
 

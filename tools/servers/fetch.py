@@ -178,6 +178,11 @@ def fetch_java() -> None:
     java().chmod(0o755)
 
 
+def pinned(name: str) -> str:
+    """The stamp of what ``maven`` gets."""
+    return stamp_of(*(HERE / f"maven/{name}.{suffix}" for suffix in ("xml", "sha256")))
+
+
 def maven(name: str) -> Path:
     """The artefacts of ``maven/NAME.xml``, each with the checksum that ``maven/NAME.sha256`` holds.
 
@@ -185,7 +190,7 @@ def maven(name: str) -> Path:
         Trouble: a file is missing, unexpected or not the one that was pinned.
     """
     pom, sums = (HERE / f"maven/{name}.{suffix}" for suffix in ("xml", "sha256"))
-    folder, stamp = HOME / f"artefacts/{name}", stamp_of(pom, sums)
+    folder, stamp = HOME / f"artefacts/{name}", pinned(name)
     if is_made(folder, stamp):
         return folder
     mvn = str(program("mvn", "maven"))

@@ -29,7 +29,7 @@ PORTS: Final[dict[str, int]] = {
     "rabbitmq": 18672,
     "rabbitmq-distribution": 18673,
     "epmd": 18369,
-    "s3": 17070,
+    "s3": 19070,
     "toxiproxy": 18474,
     "prometheus": 19090,
     "registry": 18081,

@@ -8,6 +8,7 @@ from tools.servers.server import Server, refuses
 from tools.servers.supervise import Process
 
 ACCESS, SECRET = "candlewick", "candlewick-secret"
+BUCKET: Final = "candlewick-test"
 PACKAGE: Final = "github.com/versity/versitygw/cmd/versitygw"
 
 
@@ -18,7 +19,8 @@ class S3(Server):
         fetch.go_command("versitygw", PACKAGE)
 
     def lay(self) -> None:
-        for folder in ("data", "versions"):
+        # a folder of its data is a bucket
+        for folder in (f"data/{BUCKET}", "versions"):
             (self.folder / folder).mkdir(parents=True, exist_ok=True)
 
     def processes(self) -> list[Process]:
@@ -32,4 +34,4 @@ class S3(Server):
         return refuses(self.url("s3") + "/health")
 
     def addresses(self) -> dict[str, str]:
-        return {"s3": f"http://{ACCESS}:{SECRET}@{HOST}:{self.ports['s3']}"}
+        return {"s3": f"http://{ACCESS}:{SECRET}@{HOST}:{self.ports['s3']}/{BUCKET}"}

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 #: Every server a test may ask for, and the variable that names one by hand. Addresses are URLs, with the user and
 #: password where there is one; ``kafka`` is a list of ``host:port`` divided by commas; in ``s3`` user and password are
-#: the access key and the secret.
+#: the access key and the secret, and the path is a bucket that is there; ``registry`` is the root of the Confluent API.
 VARIABLES: Final[dict[str, str]] = {
     "postgres": "CANDLEWICK_TEST_POSTGRES_URL",
     "postgres_replica": "CANDLEWICK_TEST_POSTGRES_REPLICA_URL",
