@@ -55,6 +55,11 @@ class QuoteConflator:
         bid, bid_size, ask, ask_size = quotes[-1].tolist()
         self._quote = (price_scale, size_scale, bid, bid_size, ask, ask_size)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the newest quote has not been handed over yet."""
+        return self._changed
+
     def flush(self, ts_recv: int, sink: Sink) -> None:
         """Hand over the newest quote if it changed and the interval has passed."""
         if self._changed and ts_recv >= self._due:

@@ -106,6 +106,11 @@ class DepthBook:
         self._changed = False
         self._pending.clear()
 
+    @property
+    def has_news(self) -> bool:
+        """Whether the best levels have changed since they were handed over."""
+        return self._changed
+
     def flush(self, ts_recv: int, sink: Sink) -> None:
         """Hand over the best levels if they changed and the interval has passed."""
         if self._changed and ts_recv >= self._due:

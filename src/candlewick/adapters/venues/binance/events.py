@@ -36,6 +36,7 @@ class Events:
         self.clock = VenueClock()
         self._waiting: set[SymbolState] = set()  # proven alive by the next venue time
         self._dirty: set[SymbolState] = set()  # with trades gathered
+        self._unshown: dict[SymbolState, None] = {}  # whose quote or book may have news, in order
         self._table: SymbolTable | None = None  # of the scanner; None when symbols or scales have changed
         self.kinds: dict[str, Handler] = {
             "trade": self._on_time if aggregated else self._on_trade,
@@ -149,12 +150,14 @@ class Events:
             bid, ask = state.level(d.b, d.B), state.level(d.a, d.A)
         state.quote.set(*state.book.scales, *bid, *ask)
         state.quote.flush(ts_recv, sink)
+        self._unshown[state] = None
 
     def _on_depth(self, state: SymbolState, data: "msgspec.Raw | bytes", ts_recv: int, sink: Sink, raw: bytes) -> None:
         d = _depth(data)
         if not self._is_for(state, d.s, sink, raw) or not self._alive(d.E, ts_recv, sink, raw):
             return
         book = state.book
+        self._unshown[state] = None
         try:
             try:
                 broken = book.update(d, state.level)
@@ -182,6 +185,7 @@ class Events:
         d = _snapshot(data)
         if state.book.is_synced():
             return
+        self._unshown[state] = None
         try:
             unusable = state.book.snapshot(d, state.level)
         except BadDecimal:

@@ -78,6 +78,7 @@ class Followed(Events):
         del self._states[state.instrument.venue_symbol]
         self._waiting.discard(state)
         self._dirty.discard(state)
+        self._unshown.pop(state, None)
         self._routes.clear()
         self._table = None
 

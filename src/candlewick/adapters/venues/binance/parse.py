@@ -168,9 +168,11 @@ class BinanceParser(Followed):
                 self._waiting.add(state)
 
     def _show(self, ts_recv: int, sink: Sink) -> None:
-        for state in self._states.values():
+        for state in list(self._unshown):
             state.quote.flush(ts_recv, sink)
             state.book.flush(ts_recv, sink)
+            if not (state.quote.has_news or state.book.has_news):
+                del self._unshown[state]
 
     def _progress(self, ts_recv: int, sink: Sink) -> None:
         self._due = ts_recv + self.progress_ns
@@ -323,6 +325,7 @@ class BinanceParser(Followed):
             state = self._slots[slot]
             recvs = times[mine]
             state.heard(int(recvs[-1]), len(recvs))
+            self._unshown[state] = None
             state.quote.set_many(state.price_scale, state.size_scale, rows[mine, 3:7], recvs, sink)
 
     def _trades(self, rows: I8, times: I8, sink: Sink) -> bool:
