@@ -6,8 +6,8 @@ import fcntl
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from tools.servers import place, supervise
 from tools.servers.kafka import Kafka
@@ -75,34 +75,34 @@ def start(names: Sequence[str]) -> int:
             except Trouble as trouble:
                 failed.add(server.name)
                 print(f"{server.name:<11}cannot be had: {trouble}", flush=True)
-        waves = ([s for s in wanted if not s.needs], [s for s in wanted if s.needs])
-        for wave in waves:
-            todo = []
-            for server in wave:
-                if server.name in failed:
-                    continue
-                if missing := [need for need in server.needs if need in failed]:
-                    failed.add(server.name)
-                    print(f"{server.name:<11}not started: it needs {', '.join(missing)}", flush=True)
-                    continue
-                todo.append(server)
-            with ThreadPoolExecutor(max(1, len(todo))) as threads:
-                failed |= {name for name in threads.map(_start, todo) if name}
+        # each as soon as what it needs is up; the order of starting puts needs first
+        with ThreadPoolExecutor(len(wanted)) as threads:
+            begun: dict[str, Future[bool]] = {}
+            for server in wanted:
+                if server.name not in failed:
+                    begun[server.name] = threads.submit(
+                        _start, server, {need: begun.get(need) for need in server.needs}
+                    )
+            failed |= {name for name, ended in begun.items() if not ended.result()}
         write_addresses(servers)
     return 1 if failed else 0
 
 
-def _start(server: Server) -> str | None:
+def _start(server: Server, needs: Mapping[str, "Future[bool] | None"]) -> bool:
+    """Whether it came up; a need that cannot be had is None."""
+    if missing := [name for name, begun in needs.items() if begun is None or not begun.result()]:
+        print(f"{server.name:<11}not started: it needs {', '.join(missing)}", flush=True)
+        return False
     begin = time.monotonic()
     try:
         fresh = server.start()
     except Trouble as trouble:
         print(f"{server.name:<11}did not start: {trouble}", flush=True)
-        return server.name
+        return False
     where = "  ".join(server.addresses().values())
     spent = f"ready in {time.monotonic() - begin:.1f} s" if fresh else "was up already"
     print(f"{server.name:<11}{spent:<16}{where}", flush=True)
-    return None
+    return True
 
 
 def stop(names: Sequence[str], *, wipe: bool) -> int:

