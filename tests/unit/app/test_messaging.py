@@ -9,6 +9,7 @@ import structlog
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.adapters.log.sqlite import SqliteEventLog
 from candlewick.app.runtime.messaging import LogMessaging
+from candlewick.app.runtime.outbox import Outbox
 from candlewick.app.tracing import NoTracer
 from candlewick.contracts import codec
 from candlewick.contracts.collector import GapSuspected
@@ -32,12 +33,15 @@ class Bench:
         self.failures = []
         self.tasks = set()
 
+    def database(self, service):
+        return SqliteDatabase(self.folder / f"{service}.db")
+
     @asynccontextmanager
     async def messaging(self, service="history", with_database=True):
-        database = SqliteDatabase(self.folder / f"{service}.db") if with_database else None
+        database = self.database(service) if with_database else None
         if database is not None:
             await database.open()
-        tasks = set()
+        tasks = self.tasks = set()
 
         def background(name, work):
             task = asyncio.ensure_future(work)
@@ -78,6 +82,21 @@ async def until(condition, seconds=5.0):
             await asyncio.sleep(0.01)
 
 
+async def counted(database):
+    """What the handlers committed; None before the first one did."""
+    try:
+        async with database.reading() as tx:
+            return [n for (n,) in await tx.fetch("SELECT n FROM counted ORDER BY n")]
+    except Rejected:
+        return None
+
+
+async def until_counted(database, expected, seconds=10.0):
+    async with asyncio.timeout(seconds):
+        while await counted(database) != expected:
+            await asyncio.sleep(0.02)
+
+
 async def all_records(log, topic, partitions=6):
     return [r for p in range(partitions) for r in await log.read_at(topic, p, None, 1000)]
 
@@ -100,13 +119,13 @@ async def test_law_14_state_inbox_and_outbox_commit_together_over_restarts(bench
     for _ in range(2):
         async with bench.messaging() as service:
             await service.handle([COLLECTOR_GAPS.name], handler)
-            await until(lambda: len(seen) >= 50)
+            await until_counted(service.database, list(range(50)))
             await asyncio.sleep(0.1)
-            async with service.database.reading() as tx:
-                rows = await tx.fetch("SELECT n FROM counted ORDER BY n")
-            assert [n for (n,) in rows] == list(range(50))
+            assert await counted(service.database) == list(range(50))
+            async with asyncio.timeout(10):
+                while len(records := await all_records(bench.log, HISTORY_GAPS.name)) < 50:
+                    await asyncio.sleep(0.02)
     assert seen == list(range(50))
-    records = await all_records(bench.log, HISTORY_GAPS.name)
     envelopes = [codec.decode_envelope(r.header) for r in records]
     assert [e.sequence for e in envelopes] == list(range(1, 51))
     assert {e.producer for e in envelopes} == {"history"}
@@ -126,18 +145,13 @@ async def test_law_14_a_failing_handler_leaves_no_trace_and_poison_goes_to_the_d
         await producer.publish(COLLECTOR_GAPS.name, [(gap(n), n, n) for n in range(30)])
         await service.handle([COLLECTOR_GAPS.name], handler)
 
-        async def counted():
-            async with service.database.reading() as tx:
-                return [n for (n,) in await tx.fetch("SELECT n FROM counted ORDER BY n")]
-
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while True:
                 dead = await all_records(bench.log, dead_letters(COLLECTOR_GAPS.name))
                 if dead:
                     break
                 await asyncio.sleep(0.02)
-        await asyncio.sleep(0.1)
-        assert await counted() == [n for n in range(30) if n != 13]
+        await until_counted(service.database, [n for n in range(30) if n != 13])
         assert len(dead) == 1
         envelope = codec.decode_envelope(dead[0].header)
         assert "REJECTED: thirteen is poison" in envelope.producer
@@ -185,6 +199,60 @@ async def test_law_14_what_a_relay_sent_twice_is_handled_once(bench):
         await until(lambda: len(seen) >= 2)
         await asyncio.sleep(0.2)
     assert seen == ["g1", "g2"]
+
+
+async def test_law_14_a_relay_that_was_held_up_forgets_only_what_it_sent(bench):
+    """It sends, is held up, another one takes over and empties the outbox, newer facts are written; then it goes on."""
+
+    async def say(made, gap_id):
+        async def work(unit):
+            unit.emit(HISTORY_GAPS.name, GapClosed("demo", "BTC-USDT", gap_id, "repaired", ""), ts_event=1)
+
+        await made.unit_of_work(work)
+
+    def outbox(database):
+        return Outbox(
+            service="history", log=bench.log, database=database, clock=SystemClock(), ids=SystemIds(),
+            metrics=Metrics(), logger=structlog.get_logger(),
+        )  # fmt: skip
+
+    class HeldUp:
+        """A database whose next transaction waits."""
+
+        def __init__(self, inner):
+            self.inner, self.reached, self.go = inner, asyncio.Event(), asyncio.Event()
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        @asynccontextmanager
+        async def transaction(self):
+            self.reached.set()
+            await self.go.wait()
+            async with self.inner.transaction() as tx:
+                yield tx
+
+    async with bench.messaging() as made:
+        for task in bench.tasks:
+            task.cancel()
+        await asyncio.gather(*bench.tasks, return_exceptions=True)
+        first, second = outbox(made.database), outbox(made.database)
+        await first.open()
+        await say(made, "one")
+        first._database = HeldUp(made.database)
+        held_up = asyncio.ensure_future(first._relay())
+        await first._database.reached.wait()
+        await second.open()
+        assert await second._relay() == 1
+        await say(made, "two")
+        first._database.go.set()
+        await held_up
+        assert await second._relay() == 1
+        for one in (first, second):
+            await one.close()
+    records = await all_records(bench.log, HISTORY_GAPS.name)
+    ids = [codec.decode(codec.decode_envelope(r.header).type, r.value).gap_id for r in records]
+    assert ids == ["one", "one", "two"]
 
 
 async def test_law_13_followers_see_what_comes_from_now_on_and_a_failing_one_goes_on(bench):

@@ -16,11 +16,17 @@ from candlewick.ports.log import EventLog, NewRecord, Producer, Record
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
-        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, record_key TEXT NOT NULL, header BLOB NOT NULL, value BLOB,
+        id BIGINT PRIMARY KEY, topic TEXT NOT NULL, record_key TEXT NOT NULL, header BYTEA NOT NULL, value BYTEA,
         ts_event BIGINT NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS outbox_sequence (
         topic TEXT NOT NULL, part INTEGER NOT NULL, sequence BIGINT NOT NULL, PRIMARY KEY (topic, part))""",
+    # Rows of the outbox are numbered on from the newest there is, where an older version let the database number them.
+    """INSERT INTO outbox_sequence (topic, part, sequence) SELECT '', 0, COALESCE(MAX(id), 0) FROM outbox WHERE true
+        ON CONFLICT (topic, part) DO NOTHING""",
 )
+# Numbers of the outbox's own rows stand under no topic. None is ever given twice: a relay that was held up after it
+# sent, and forgets what it sent when another one has long taken over, must not forget newer rows.
+_ROWS = ""
 _BATCH = 500
 _IDLE_S = 0.5
 _RETRY_S = 0.2
@@ -69,23 +75,30 @@ class Unit:
         for topic, key, value, envelope in self._said:
             base = topics.BY_NAME.get(topic)
             part = partition_of(key, base.partitions) if base else 0
+            header = codec.encode_envelope(codec.with_sequence(envelope, await self._next(topic, part)))
             await self._tx.execute(
-                "INSERT INTO outbox_sequence (topic, part, sequence) VALUES (:topic, :part, 1) "
-                "ON CONFLICT (topic, part) DO UPDATE SET sequence = outbox_sequence.sequence + 1",
-                {"topic": topic, "part": part},
-            )
-            row = await self._tx.fetch_one(
-                "SELECT sequence FROM outbox_sequence WHERE topic = :topic AND part = :part",
-                {"topic": topic, "part": part},
-            )
-            assert row is not None
-            header = codec.encode_envelope(codec.with_sequence(envelope, int(row[0])))
-            await self._tx.execute(
-                "INSERT INTO outbox (topic, record_key, header, value, ts_event) "
-                "VALUES (:topic, :key, :header, :value, :ts_event)",
-                {"topic": topic, "key": key, "header": header, "value": value, "ts_event": envelope.ts_event},
+                "INSERT INTO outbox (id, topic, record_key, header, value, ts_event) "
+                "VALUES (:id, :topic, :key, :header, :value, :ts_event)",
+                {
+                    "id": await self._next(_ROWS, 0),
+                    "topic": topic,
+                    "key": key,
+                    "header": header,
+                    "value": value,
+                    "ts_event": envelope.ts_event,
+                },
             )
         self._said.clear()
+
+    async def _next(self, topic: str, part: int) -> int:
+        """The next number of a sequence without holes."""
+        row = await self._tx.fetch_one(
+            "INSERT INTO outbox_sequence (topic, part, sequence) VALUES (:topic, :part, 1) "
+            "ON CONFLICT (topic, part) DO UPDATE SET sequence = outbox_sequence.sequence + 1 RETURNING sequence",
+            {"topic": topic, "part": part},
+        )
+        assert row is not None
+        return int(row[0])
 
 
 class Outbox:
