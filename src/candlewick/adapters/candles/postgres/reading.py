@@ -206,7 +206,7 @@ async def _read(connections: Connections, name: Name, read: Any) -> CandleColumn
                 reader = Reader(connection, connections.where, name, tuple(found))
                 return reader.columns(await read(reader))
         except Exception as error:
-            if left and is_lost(error.__cause__ or error) and connection.is_closed():
+            if left and is_lost(error.__cause__ or error):
                 continue
             raise
         finally:
