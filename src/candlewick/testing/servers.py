@@ -30,7 +30,7 @@ VARIABLES: Final[dict[str, str]] = {
 
 #: Names another file than the checkout's.
 FILE_VARIABLE: Final = "CANDLEWICK_TEST_SERVERS"
-#: What ``./dev servers start`` cannot bring up: these are named by hand or not at all.
+#: What ``./dev servers start`` cannot bring up: named by hand, or run under Docker (deploy/compose/addresses.json).
 BY_HAND: Final = frozenset({"timescale"})
 _LOOK_SECONDS = 1.0
 
@@ -59,9 +59,9 @@ def _look(name: str) -> tuple[str | None, str]:
     variable = VARIABLES[name]
     if by_hand := os.environ.get(variable):
         return by_hand, ""
-    if name in BY_HAND:
-        return None, f"no {name} server is known here: name one in {variable}"
-    remedy = f"./dev servers start {name.partition('_')[0]}, or name one in {variable}"
+    remedy = f"name one in {variable}"
+    if name not in BY_HAND:
+        remedy = f"./dev servers start {name.partition('_')[0]}, or {remedy}"
     file = addresses_file()
     try:
         found = json.loads(file.read_text())["addresses"].get(name)
