@@ -63,12 +63,13 @@ class Reader:
     ) -> Table:
         """All known rows of [start_ns, end_ns), oldest first; at most ``most`` from the older end, or from the newer
         one if ``newest``."""
-        where = f"series = {self._id} AND open_time >= {start_ns} AND open_time < {end_ns}"
-        if as_of_ns is not None:
-            where += f" AND known_at <= {as_of_ns}"
-        query = f"SELECT {', '.join(FIELDS)} FROM {table_of(self._name.timeframe_s)} WHERE {where} ORDER BY open_time"
+        query = self._query(start_ns, end_ns, as_of_ns)
         if most:
             query += f"{' DESC' if newest else ''} LIMIT {most}"
+        table = await self._decoded(start_ns, end_ns, await self._copied(start_ns, end_ns, query))
+        return picked(table, slice(None, None, -1)) if newest else table
+
+    async def _copied(self, start_ns: int, end_ns: int, query: str) -> list[bytes]:
         parts: list[bytes] = []
 
         async def keep(data: bytes) -> None:
@@ -77,20 +78,40 @@ class Reader:
         try:
             with translating(self._where):
                 await self._connection.copy_from_query(query, output=keep, format="binary", timeout=_READ_S)
-            table = await asyncio.to_thread(decoded, parts)
-        except (DatabaseCorrupt, NotCopy) as error:
+        except DatabaseCorrupt as error:
             raise self._corrupt(start_ns, end_ns, error) from error
-        return picked(table, slice(None, None, -1)) if newest else table
+        return parts
+
+    async def _decoded(self, start_ns: int, end_ns: int, parts: list[bytes]) -> Table:
+        try:
+            return await asyncio.to_thread(decoded, parts)
+        except NotCopy as error:
+            raise self._corrupt(start_ns, end_ns, error) from error
+
+    def _query(self, start_ns: int, end_ns: int, as_of_ns: int | None) -> str:
+        where = f"series = {self._id} AND open_time >= {start_ns} AND open_time < {end_ns}"
+        if as_of_ns is not None:
+            where += f" AND known_at <= {as_of_ns}"
+        return f"SELECT {', '.join(FIELDS)} FROM {table_of(self._name.timeframe_s)} WHERE {where} ORDER BY open_time"
 
     async def window(self, start_ns: int, end_ns: int, as_of_ns: int | None) -> Table:
         """The best rows of [start_ns, end_ns)."""
         spans = await self.spans(start_ns, end_ns)
-        parts = []
-        for at in range(0, len(spans), _PARTITIONS_A_STATEMENT):
-            some = spans[at : at + _PARTITIONS_A_STATEMENT]
-            first, last = max(start_ns, some[0].first_ns), min(end_ns, some[-1].last_ns + 1)
-            parts.append(await self.rows(first, last, as_of_ns))
-        return await asyncio.to_thread(lambda: best(joined(parts))) if parts else empty(0)
+        if not spans:
+            return empty(0)
+        # One statement's rows are decoded on a thread while the next one's arrive.
+        decoding: list[asyncio.Task[Table]] = []
+        try:
+            for at in range(0, len(spans), _PARTITIONS_A_STATEMENT):
+                some = spans[at : at + _PARTITIONS_A_STATEMENT]
+                first, last = max(start_ns, some[0].first_ns), min(end_ns, some[-1].last_ns + 1)
+                parts = await self._copied(first, last, self._query(first, last, as_of_ns))
+                decoding.append(asyncio.ensure_future(self._decoded(first, last, parts)))
+            tables = await asyncio.gather(*decoding)
+        finally:
+            for task in decoding:
+                task.cancel()
+        return await asyncio.to_thread(lambda: best(joined(list(tables))))
 
     async def oldest(self, n: int, start_ns: int, end_ns: int, as_of_ns: int | None) -> Table:
         """The best rows of the ``n`` oldest open times of the window."""

@@ -22,6 +22,8 @@ TYPES: dict[str, str] = {
     **dict.fromkeys(("flags", "origin", "price_scale", "size_scale"), "smallint"),
 }
 COLUMNS = tuple(TYPES)
+# Some 400 kB of records: each column's pass over them finds them in the cache of a core.
+_BLOCK_ROWS = 2048
 _WIDTHS = {"bigint": 8, "integer": 4, "smallint": 2}
 
 
@@ -61,13 +63,12 @@ def decoded(parts: list[bytes]) -> Table:
     if rest or not data.startswith(HEADER) or not data.endswith(TRAILER):
         raise NotCopy(f"whole records expected between header and trailer, was {len(data)!r} bytes")
     records = np.frombuffer(data, OUT_OF, n, len(HEADER))
-    table: Table = {}
-    for name in FIELDS:
-        column = records[name]
-        if name in UNSIGNED:
-            table[name] = column.astype("<i8").view(DTYPES[name])
-        else:
-            table[name] = column.astype(DTYPES[name])
-    if n and not ((records["fields"] == len(FIELDS)).all()):
-        raise NotCopy(f"{len(FIELDS)} fields a record expected")
+    table: Table = {name: np.empty(n, DTYPES[name]) for name in FIELDS}
+    into = {name: column.view("<i8") if name in UNSIGNED else column for name, column in table.items()}
+    for at in range(0, n, _BLOCK_ROWS):
+        block = records[at : at + _BLOCK_ROWS]
+        if (block["fields"] != len(FIELDS)).any():
+            raise NotCopy(f"{len(FIELDS)} fields a record expected, was {int(block['fields'][0])!r}")
+        for name, column in into.items():
+            column[at : at + _BLOCK_ROWS] = block[name]
     return table
