@@ -1,0 +1,161 @@
+"""Questions to the brokers. Every method waits for the answer and is called on a thread."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec
+
+from candlewick.adapters.log.kafka.errors import cause, translated
+from candlewick.adapters.log.kafka.options import KafkaOptions
+
+Place = tuple[str, int]
+EARLIEST: Final = OffsetSpec.earliest()
+LATEST: Final = OffsetSpec.latest()
+
+# A partition whose leader is changing, or that is so new that not every broker knows it.
+_MOVING = frozenset({
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError._TRANSPORT,
+})  # fmt: skip
+_STEP_S = 0.02
+
+
+class Admin:
+    """One client, made at its first use. Names are the brokers' own. Raises LogUnavailable, KafkaRefused."""
+
+    def __init__(self, brokers: str, options: KafkaOptions) -> None:
+        self._settings = options.common(brokers, "admin")
+        self._within_s = options.answer_within_s
+        self._made: AdminClient | None = None
+
+    @property
+    def _client(self) -> AdminClient:
+        if self._made is None:
+            self._made = AdminClient(self._settings)
+        return self._made
+
+    def brokers(self) -> int:
+        """How many answer."""
+        return len(
+            self._wait(self._client.describe_cluster(request_timeout=self._within_s), "asking the brokers").nodes
+        )
+
+    def topics(self, names: Sequence[str]) -> dict[str, Any]:
+        """What the brokers say of each topic that is there."""
+        if not names:
+            return {}
+        futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._within_s)
+        found = {}
+        for name, future in futures.items():
+            try:
+                found[name] = future.result(self._within_s)
+            except (KafkaException, TimeoutError) as error:
+                kind = cause(error)
+                if kind is None or kind.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise _told(error, "describing topics") from None
+        return found
+
+    def settings(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Every setting of each topic: name -> (value, is set on the topic itself)."""
+        resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+        futures = self._client.describe_configs(resources, request_timeout=self._within_s) if resources else {}
+        return {
+            resource.name: {key: entry.value for key, entry in self._wait(future, "reading settings").items()}
+            for resource, future in futures.items()
+        }
+
+    def create(self, topics: Iterable[tuple[str, int, int, Mapping[str, str]]]) -> None:
+        """Make topics of (name, partitions, replicas, settings); those that are there stay as they are."""
+        wanted = [
+            NewTopic(name, num_partitions=partitions, replication_factor=replicas, config=dict(settings))
+            for name, partitions, replicas, settings in topics
+        ]
+        futures = self._client.create_topics(wanted, operation_timeout=self._within_s) if wanted else {}
+        for future in futures.values():
+            try:
+                future.result(2 * self._within_s)
+            except (KafkaException, TimeoutError) as error:
+                kind = cause(error)
+                if kind is None or kind.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise _told(error, "making a topic") from None
+
+    def alter(self, changes: Mapping[str, Mapping[str, str | None]]) -> None:
+        """Set settings of topics; None takes one back to the brokers' default."""
+        resources = [
+            ConfigResource(
+                ConfigResource.Type.TOPIC,
+                name,
+                incremental_configs=[
+                    ConfigEntry(key, value)
+                    if value is not None
+                    else ConfigEntry(key, "", incremental_operation=AlterConfigOpType.DELETE)
+                    for key, value in settings.items()
+                ],
+            )
+            for name, settings in changes.items()
+        ]
+        for resource in resources:
+            for entry in resource.incremental_configs:
+                entry.incremental_operation = entry.incremental_operation or AlterConfigOpType.SET
+        futures = self._client.incremental_alter_configs(resources) if resources else {}
+        for future in futures.values():
+            self._wait(future, "changing settings")
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Topics and all they hold."""
+        for future in self._client.delete_topics(list(names), operation_timeout=self._within_s).values():
+            self._wait(future, "deleting a topic")
+
+    def offsets(self, places: Iterable[Place], spec: OffsetSpec, *, visible: bool = True) -> dict[Place, int]:
+        """An offset of each partition; ``visible``: the end lies before the oldest open transaction."""
+        wanted = {TopicPartition(topic, partition): spec for topic, partition in places}
+        if not wanted:
+            return {}
+        level = IsolationLevel.READ_COMMITTED if visible else IsolationLevel.READ_UNCOMMITTED
+        found: dict[Place, int] = {}
+        deadline = time.monotonic() + self._within_s
+        while wanted:
+            futures = self._client.list_offsets(wanted, isolation_level=level, request_timeout=self._within_s)
+            for place, future in futures.items():
+                try:
+                    offset = future.result(2 * self._within_s).offset
+                except (KafkaException, TimeoutError) as error:
+                    kind = cause(error)
+                    if kind is None or kind.code() not in _MOVING or time.monotonic() > deadline:
+                        raise _told(error, "asking for offsets") from None
+                else:
+                    found[place.topic, place.partition] = int(offset)
+            wanted = {place: spec for place in wanted if (place.topic, place.partition) not in found}
+            if wanted:
+                time.sleep(_STEP_S)
+        return found
+
+    def delete_before(self, offsets: Mapping[Place, int]) -> None:
+        """Records before these offsets leave."""
+        wanted = [TopicPartition(topic, partition, offset) for (topic, partition), offset in offsets.items()]
+        if wanted:
+            for future in self._client.delete_records(wanted, request_timeout=self._within_s).values():
+                self._wait(future, "deleting old records")
+
+    def metadata(self) -> Any:
+        """Brokers, topics, and each partition's leader and replicas in sync."""
+        try:
+            return self._client.list_topics(timeout=self._within_s)
+        except KafkaException as error:
+            raise _told(error, "asking the brokers") from None
+
+    def _wait(self, future: "Future[Any]", doing: str) -> Any:
+        try:
+            return future.result(2 * self._within_s)
+        except (KafkaException, TimeoutError) as error:
+            raise _told(error, doing) from None
+
+
+def _told(error: BaseException, doing: str) -> BaseException:
+    if isinstance(error, TimeoutError):
+        return translated(KafkaError(KafkaError._TIMED_OUT), doing)
+    return translated(error, doing)
