@@ -1,5 +1,6 @@
 """A cache that all processes share, in a Redis server."""
 
+from candlewick.adapters.cache.redis.budget import SharedRateBudget
 from candlewick.adapters.cache.redis.cache import RedisCache
 
-__all__ = ["RedisCache"]
+__all__ = ["RedisCache", "SharedRateBudget"]
