@@ -15,6 +15,7 @@ from candlewick.adapters.candles.postgres.replica import Replica
 from candlewick.contracts.stream import CandleColumns
 from candlewick.testing.conformance.candles import DAY_S, START_S, assert_same, candles, rows
 from tests.postgres import (
+    ADMIN_URL,
     REPLICA_URL,
     as_admin,
     free_database,
@@ -230,7 +231,16 @@ async def test_reads_go_on_over_ended_backends(name: str, store: PostgresCandleS
 
 
 @pytest.fixture
-async def beside(name: str, store: PostgresCandleStore) -> AsyncIterator[PostgresCandleStore]:
+async def replica() -> AsyncIterator[None]:
+    """The replica for this test alone, whatever processes run tests: one that another test pauses is of no use."""
+    connection = await asyncpg.connect(str(ADMIN_URL))
+    await connection.execute("SELECT pg_advisory_lock(7001)")
+    yield
+    await connection.close()
+
+
+@pytest.fixture
+async def beside(name: str, store: PostgresCandleStore, replica: None) -> AsyncIterator[PostgresCandleStore]:
     """A store that reads from the replica; ``store`` writes for another process."""
     made = PostgresCandleStore(url_of(name), replica_url=url_of(name, REPLICA_URL))
     await made.open()
@@ -301,7 +311,7 @@ async def test_a_process_always_reads_what_it_wrote(beside: PostgresCandleStore)
 
 @needs_replica
 async def test_a_replica_that_is_away_or_breaks_off_costs_nothing_but_time(
-    name: str, store: PostgresCandleStore
+    name: str, store: PostgresCandleStore, replica: None
 ) -> None:
     sent = _first(10)
     await store.append("binance", "BTC-USDT", sent)

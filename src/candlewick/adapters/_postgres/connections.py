@@ -115,10 +115,12 @@ class Connections:
     @asynccontextmanager
     async def _within(self, begin: str) -> AsyncIterator[Any]:
         connection = await self._begun(begin)
+        is_certain = False
         try:
             yield connection
+            is_certain = True
         finally:
-            await through(self.give_back(connection))
+            await through(self.give_back(connection, is_certain=is_certain))
 
     async def take(self) -> Any:
         """A connection outside any transaction; hand it to ``give_back``. Raises DatabaseUnavailable."""
@@ -127,11 +129,11 @@ class Connections:
         with translating(self.where):
             return await self._pool.acquire()
 
-    async def give_back(self, connection: Any) -> None:
-        """End what is open on the connection and return it to the pool."""
+    async def give_back(self, connection: Any, *, is_certain: bool = True) -> None:
+        """End what is open on the connection and return it to the pool. Not ``is_certain`` where a BEGIN or COMMIT may
+        have been cut short: that leaves a transaction which the driver does not know of."""
         try:
-            if not connection.is_closed():
-                # Always: a BEGIN that was cancelled half-way leaves a transaction the driver does not know of.
+            if not connection.is_closed() and (connection.is_in_transaction() or not is_certain):
                 await connection.execute("ROLLBACK", timeout=_END_S)
         except Exception:
             self.drop(connection)
@@ -173,7 +175,7 @@ class Connections:
                 await connection.execute(begin)
                 return connection
             except BaseException as error:
-                await through(self.give_back(connection))
+                await through(self.give_back(connection, is_certain=False))
                 # Nothing was asked of the dead connection yet: the next one may be alive.
                 if is_lost(error) and left:
                     continue
