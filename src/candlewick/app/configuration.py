@@ -51,6 +51,12 @@ class AppSettings(msgspec.Struct, frozen=True):
         2 << 30
     )
     durable: Annotated[bool, Meta(description="Sync the log to disk at every commit (slower).")] = False
+    kafka_brokers: Annotated[
+        str, Meta(description="Kafka brokers to begin with, host:port divided by commas, for the cluster's event log.")
+    ] = ""
+    kafka_prefix: Annotated[
+        str, Meta(description="Goes before the name of every topic, group and id on Kafka, to share brokers.")
+    ] = ""
     otlp_endpoint: Annotated[str, Meta(description="OpenTelemetry collector to send traces to (OTLP over HTTP).")] = ""
 
 

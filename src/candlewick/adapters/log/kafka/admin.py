@@ -107,7 +107,8 @@ class Admin:
 
     def delete(self, names: Sequence[str]) -> None:
         """Topics and all they hold."""
-        for future in self._client.delete_topics(list(names), operation_timeout=self._within_s).values():
+        futures = self._client.delete_topics(list(names), operation_timeout=self._within_s) if names else {}
+        for future in futures.values():
             self._wait(future, "deleting a topic")
 
     def offsets(self, places: Iterable[Place], spec: OffsetSpec, *, visible: bool = True) -> dict[Place, int]:

@@ -1,5 +1,6 @@
 """Topics on the brokers as the catalogue says: what differs, and making it so."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from candlewick.adapters.log.kafka.options import OVERHEAD_BYTES, KafkaOptions
 from candlewick.contracts.topics import Topic, dead_letters
 
 _REPLICAS = 3
+_SPREAD_S = 30.0
+_STEP_S = 0.1
 _DEAD_LETTERS_S = 30 * 86_400
 
 
@@ -93,7 +96,7 @@ class KafkaTopics:
         return found
 
     def apply(self) -> list[Difference]:
-        """Make it so. Returns what could not be changed in place; everything else is as it should be then."""
+        """Make it so. Returns what still differs, above all what cannot be changed in place."""
         should = {topic.name: topic for topic in wanted(self._topics, self._admin.brokers(), self._options)}
         differences = self.differences()
         missing = [should[one.topic] for one in differences if one.what == "topic"]
@@ -103,7 +106,13 @@ class KafkaTopics:
             if one.can_apply and one.what != "topic":
                 changes.setdefault(one.topic, {})[one.what] = one.wanted
         self._admin.alter(changes)
-        return [one for one in differences if not one.can_apply]
+        # Brokers learn of many new partitions one by one; whoever opens the log next must find them.
+        left = self.differences() if differences else []
+        deadline = time.monotonic() + _SPREAD_S
+        while any(one.can_apply for one in left) and time.monotonic() < deadline:
+            time.sleep(_STEP_S)
+            left = self.differences()
+        return left
 
     def delete(self) -> None:
         """Every topic of the catalogue that is there, and all they hold. For tests."""

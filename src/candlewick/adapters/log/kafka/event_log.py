@@ -234,7 +234,8 @@ class KafkaEventLog:
         with self._looking:
             if self._looker is None:
                 settings = self._options.reading(self._brokers, f"look-{self._ids.new()}", None, None)
-                settings |= {"auto.offset.reset": "earliest", "enable.partition.eof": True}
+                # It reads what is there already, so nothing is gained by waiting at the brokers for more.
+                settings |= {"auto.offset.reset": "earliest", "enable.partition.eof": True, "fetch.wait.max.ms": 1}
                 self._looker = Fetcher(Consumer(settings), self._names, self._epochs)
             self._looker.assign(begins)
             try:

@@ -21,6 +21,7 @@ HEADER = "envelope"
 # How soon a poll that nobody waits for any more, and a close, get the thread back.
 _SLICE_S = 0.1
 _STEP_S = 0.005
+_METADATA_S = 10.0
 # The client makes the whole list at once; a poll for more takes what is there again.
 _CONSUME_MOST = 10_000
 
@@ -41,6 +42,7 @@ class Fetcher:
         self._next: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
         self._last: dict[Place, Position] = {}
+        self._met: set[str] = set()
 
     # -- what is read -----------------------------------------------------------------------------------------------
 
@@ -49,6 +51,13 @@ class Fetcher:
         self._forget(self.owned)
         self.owned = set(offsets)
         self._next.update(offsets)
+        for topic in {place[0] for place in offsets} - self._met:
+            # Else the client looks for a topic's leaders at its next round, up to a second later.
+            try:
+                self.kafka.list_topics(self._names.prefix + topic, timeout=_METADATA_S)
+            except KafkaException as error:
+                raise translated(error, f"asking for topic {topic!r}") from None
+            self._met.add(topic)
         self.kafka.assign([self._there(place, offset) for place, offset in offsets.items()])
 
     def add(self, places: Iterable[Place]) -> None:
