@@ -28,6 +28,12 @@ class KafkaRefused(Rejected):
     code = "KAFKA_REFUSED"
 
 
+class ClientStopped(Fatal):
+    """The client has lost its place among the brokers and cannot go on without risking order or doubles."""
+
+    code = "KAFKA_CLIENT_STOPPED"
+
+
 class OutcomeUnknown(Fatal):
     """A transaction's end was sent and never confirmed: only the committed positions can say whether it holds."""
 
@@ -58,6 +64,8 @@ def translated(error: BaseException, doing: str) -> BaseException:
     code = found.code()
     if code in _FENCED:
         return Fenced(detail, hint="A newer owner has taken over; start again")
+    if found.fatal():
+        return ClientStopped(detail, hint="Start again and go on from the committed positions")
     if code in _TOO_LARGE:
         return RecordTooLarge(detail, hint="Raise max.message.bytes of the topic with 'candlewick topics apply'")
     if code in _CORRUPT:

@@ -16,7 +16,7 @@ from candlewick.adapters.log.kafka.errors import UNSETTLED, OutcomeUnknown, is_f
 from candlewick.adapters.log.kafka.names import Names
 from candlewick.adapters.log.kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.writing import Delivery, Room, Writer, failed
-from candlewick.kernel.errors import Fatal, Fenced, Rejected
+from candlewick.kernel.errors import Fenced, Rejected
 from candlewick.ports.log import (
     Consumer,
     LogUnavailable,
@@ -194,20 +194,30 @@ class KafkaProducer:
     async def _commit(
         self, records: list[Addressed], positions: Mapping[KafkaConsumer, Mapping[Place, Position]]
     ) -> Delivery:
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[Delivery] = loop.create_future()
         size = _size(records)
-        future: Future[Delivery] | None = None
+
+        def arrived(future: Future[Delivery]) -> None:
+            self._room.leave(size)
+            if result.done():
+                return
+            error = future.exception()
+            if error is None:
+                result.set_result(future.result())
+            else:
+                result.set_exception(error)
+
+        def ended(future: Future[Delivery]) -> None:
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(arrived, future)
 
         def begin() -> None:
-            nonlocal future
-            future = self._writer.run(lambda: self._transact(records, positions))
+            self._writer.run(lambda: self._transact(records, positions)).add_done_callback(ended)
 
         await self._room.enter(size, begin)
-        assert future is not None
-        try:
-            # A commit under way is not undone because nobody waits for it.
-            return await asyncio.shield(asyncio.wrap_future(future))
-        finally:
-            self._room.leave(size)
+        # A commit under way is not undone because nobody waits for it any more.
+        return await result
 
     def _transact(
         self, records: list[Addressed], positions: Mapping[KafkaConsumer, Mapping[Place, Position]]
@@ -280,8 +290,8 @@ class KafkaProducer:
                 f"the group is dividing its partitions, was {found.name()!r}", hint="Poll, then retry"
             )
         if found is not None and found.fatal():
-            self._fault = told if isinstance(told, Fatal) else Fenced(f"the producer cannot go on: {found.str()}")
-            return self._fault
+            self._fault = told
+            return told
         try:
             self._writer.kafka.abort_transaction(self._options.answer_within_s)
         except KafkaException as failure:
