@@ -52,5 +52,8 @@ def correlation_id() -> str | None:
 @contextmanager
 def correlated(correlation: str) -> Iterator[None]:
     """Everything logged inside carries this correlation id."""
+    if correlation_id() == correlation:  # a request goes through several services of one process
+        yield
+        return
     with structlog.contextvars.bound_contextvars(correlation_id=correlation):
         yield

@@ -82,7 +82,10 @@ class SymbolWindows:
         newest = self.open_row(seconds)
         if newest is None:
             return None
-        parts = [r for r in self._waiting(seconds) if r["open_time_ms"][0] < newest["open_time_ms"][0]] + [newest]
+        before = [r for r in self._waiting(seconds) if r["open_time_ms"][0] < newest["open_time_ms"][0]]
+        if not before:
+            return newest
+        parts = [*before, newest]
         return {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
 
     def open_row(self, seconds: int) -> Rows | None:

@@ -1,5 +1,7 @@
 """Which service answers which path. The longest prefix wins; what no prefix takes is the page's."""
 
+from functools import lru_cache
+
 ROUTES: tuple[tuple[str, str], ...] = (
     ("/ohlcv", "market"),
     ("/symbols", "market"),
@@ -21,6 +23,7 @@ ROUTES: tuple[tuple[str, str], ...] = (
 SERVICES: tuple[str, ...] = tuple(dict.fromkeys(service for _, service in ROUTES))
 
 
+@lru_cache(maxsize=4096)
 def service_of(path: str) -> str | None:
     """The service that answers a path, None when it is the gateway's own."""
     best = ""
