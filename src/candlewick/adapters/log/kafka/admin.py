@@ -60,13 +60,20 @@ class Admin:
         return found
 
     def settings(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Every setting of each topic: name -> (value, is set on the topic itself)."""
+        """Every setting of each topic, those left out that the broker asked has not heard of yet."""
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
         futures = self._client.describe_configs(resources, request_timeout=self._within_s) if resources else {}
-        return {
-            resource.name: {key: entry.value for key, entry in self._wait(future, "reading settings").items()}
-            for resource, future in futures.items()
-        }
+        found = {}
+        for resource, future in futures.items():
+            try:
+                entries = future.result(2 * self._within_s)
+            except (KafkaException, TimeoutError) as error:
+                kind = cause(error)
+                if kind is None or kind.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise _told(error, "reading settings") from None
+            else:
+                found[resource.name] = {key: entry.value for key, entry in entries.items()}
+        return found
 
     def create(self, topics: Iterable[tuple[str, int, int, Mapping[str, str]]]) -> None:
         """Make topics of (name, partitions, replicas, settings); those that are there stay as they are."""

@@ -75,7 +75,7 @@ class KafkaTopics:
         settings = self._admin.settings(sorted(there))
         found: list[Difference] = []
         for topic in should:
-            if topic.name not in there:
+            if topic.name not in settings:
                 kept = topic.settings["retention.ms"]
                 found.append(
                     Difference(

@@ -1,8 +1,12 @@
 """What the Kafka client may be told."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+_CLIENT_LOG = logging.getLogger("candlewick.kafka.client")
+_CLIENT_LOG.addHandler(logging.NullHandler())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class KafkaOptions:
         """Settings of a producer."""
         settings = {
             **self.common(brokers, name),
+            # A producer that is fenced shouts on standard error; its caller is told by the call that fails.
+            "logger": _CLIENT_LOG,
             "enable.idempotence": True,
             "acks": "all",
             "linger.ms": self.linger_ms,
