@@ -27,10 +27,12 @@ class SymbolWindows:
     def __init__(self, capacity: int) -> None:
         self.rings: dict[int, Ring] = {seconds: Ring(capacity) for seconds in NAMES}
         self._open: dict[int, dict[int, Rows]] = {seconds: {} for seconds in NAMES}
+        self._shown: dict[int, Rows | None] = {}  # ``open_rows`` as last asked for, until anything changes
 
     def apply(self, columns: CandleColumns) -> Mapping[int, list[int]]:
         """Final rows of any timeframes; returns the open times (ms) that changed, by timeframe in seconds."""
         changed: dict[int, list[int]] = {}
+        self._shown.clear()
         for seconds in np.unique(columns.timeframe):
             rows = to_arrays(take(columns, np.flatnonzero(columns.timeframe == seconds)))
             times = self.rings[int(seconds)].apply(rows)
@@ -40,6 +42,7 @@ class SymbolWindows:
 
     def apply_views(self, seconds: int, views: Sequence[Mapping[str, Any]]) -> None:
         """Rows of one timeframe as readers see them (``encoding.CandleView``); the open one goes to the open candle."""
+        self._shown.clear()
         origins = {name: code for code, name in ORIGIN_NAMES.items()}
         values = {
             "open_time_ms": [v["open_time"] for v in views],
@@ -64,6 +67,7 @@ class SymbolWindows:
 
     def _keep_open(self, seconds: int, row: Rows) -> None:
         """Beside the newest open candle, the one before it is kept until its final row comes."""
+        self._shown.clear()
         rows = self._open[seconds]
         rows[int(row["open_time_ms"][0])] = row
         last = self.rings[seconds].last_open_ms
@@ -78,13 +82,16 @@ class SymbolWindows:
 
     def open_rows(self, seconds: int) -> Rows | None:
         """Every candle behind the newest final one, oldest first: one that has closed and waits to become final, and
-        the one still open. None when there is none."""
+        the one still open. None when there is none. Not to be written to."""
+        if seconds not in self._shown:
+            self._shown[seconds] = self._open_rows(seconds)
+        return self._shown[seconds]
+
+    def _open_rows(self, seconds: int) -> Rows | None:
         newest = self.open_row(seconds)
         if newest is None:
             return None
         before = [r for r in self._waiting(seconds) if r["open_time_ms"][0] < newest["open_time_ms"][0]]
-        if not before:
-            return newest
         parts = [*before, newest]
         return {name: np.concatenate([part[name] for part in parts]) for name, _ in FIELDS}
 
