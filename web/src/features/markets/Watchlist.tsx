@@ -8,7 +8,7 @@ import type { SymbolInfo } from '@/shared/api/types';
 import { showSymbol, splitSymbol } from '@/shared/format/market';
 import { decimalsOf, formatPercent, formatPrice } from '@/shared/format/numbers';
 import { useKeys } from '@/shared/keys/keys';
-import { useAge } from '@/shared/market/staleness';
+import { useStaleAge } from '@/shared/market/staleness';
 import { ticks, useTick, useTickLink } from '@/shared/market/tickFeed';
 import { tickKey } from '@/shared/ticks/store';
 import { Freshness } from '@/shared/ui/Freshness';
@@ -156,8 +156,8 @@ const Row = memo(function Row(props: {
 }) {
   const { info, selected, offline, onSelect } = props;
   const tick = useTick(info.exchange, info.symbol);
-  const age = useAge(tick);
-  const stale = offline || (age?.stale ?? false);
+  const age = useStaleAge(tick);
+  const stale = offline || age !== null;
   const [base, quote] = splitSymbol(info.symbol);
   const change = tick?.change_pct_24h ?? null;
   const tone = stale ? 'quiet' : change !== null && change < 0 ? 'down' : 'up';
@@ -183,8 +183,8 @@ const Row = memo(function Row(props: {
         direction={tick?.direction ?? null}
         chars={8}
       />
-      {age?.stale && !offline ? (
-        <Freshness ageMs={age.age} />
+      {age !== null && !offline ? (
+        <Freshness ageMs={age} />
       ) : (
         <span className={styles.change} data-tone={stale || change === null ? 'quiet' : change >= 0 ? 'up' : 'down'}>
           {formatPercent(change)}

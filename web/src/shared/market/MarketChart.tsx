@@ -19,7 +19,7 @@ import { DataFacts } from './DataFacts';
 import { IndicatorMenu } from './IndicatorMenu';
 import styles from './MarketChart.module.css';
 import { usePlatformNow } from './platformClock';
-import { useAge } from './staleness';
+import { useStaleAge } from './staleness';
 import { useTick } from './tickFeed';
 import { useSeries } from './useSeries';
 
@@ -169,13 +169,13 @@ function withFacts(state: PanelState, facts: Facts | null): PanelState {
 function MarketHead(props: { exchange: string; symbol: string; priceTick: string; halted: boolean; compact: boolean }) {
   const { exchange, symbol, priceTick, halted, compact } = props;
   const tick = useTick(exchange, symbol);
-  const age = useAge(tick);
+  const age = useStaleAge(tick);
   const quality = useQuery(qualityQuery({ exchange, symbol })).data;
   const [base, quote] = splitSymbol(symbol);
   const decimals = decimalsOf(priceTick);
   const change = tick?.change_pct_24h ?? null;
   return (
-    <header className={styles.head} data-compact={compact} data-stale={age?.stale ?? false}>
+    <header className={styles.head} data-compact={compact} data-stale={age !== null}>
       <h2 className={styles.symbol}>
         {base}
         <span>/{quote}</span>
@@ -187,7 +187,7 @@ function MarketHead(props: { exchange: string; symbol: string; priceTick: string
         value={tick?.last ?? null}
         chars={8}
       />
-      {age?.stale ? <Freshness ageMs={age.age} /> : null}
+      {age !== null ? <Freshness ageMs={age} /> : null}
       {halted ? <span className={styles.venue}>halted by the venue</span> : null}
       <dl className={styles.stats}>
         <div>

@@ -1,5 +1,6 @@
+import { useEffect, useRef, useState } from 'react';
 import type { Tick } from '../ticks/store';
-import { platformClock, usePlatformNow } from './platformClock';
+import { platformClock } from './platformClock';
 
 /** How old a tick is and whether that is too old, in platform time; null while either clock is unknown. */
 export function ageOf(
@@ -14,6 +15,20 @@ export function ageOf(
   return { age, stale: age > limit || tick.quality === 'stale' };
 }
 
-export function useAge(tick: Tick | undefined): { age: number; stale: boolean } | null {
-  return ageOf(tick, usePlatformNow(1000));
+/** Age in whole seconds (as ms) of a tick that is too old, null of one that is not. */
+function staleAge(tick: Tick | undefined): number | null {
+  const age = ageOf(tick, platformClock.now());
+  return age?.stale ? Math.floor(age.age / 1000) * 1000 : null;
+}
+
+/** Looks each second, and renders again only when there is another age to show: most rows are fresh. */
+export function useStaleAge(tick: Tick | undefined): number | null {
+  const latest = useRef(tick);
+  latest.current = tick;
+  const [, setAge] = useState<number | null>(null);
+  useEffect(() => {
+    const timer = setInterval(() => setAge(staleAge(latest.current)), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return staleAge(tick);
 }

@@ -13,6 +13,8 @@ export interface Tick extends Ticker {
 
 const MIN_STALE = 15_000;
 const MAX_STALE = 120_000;
+/** Symbols whose readers hear of news in one frame: a screenful of rows drawn at once takes longer than a frame. */
+export const SYMBOLS_A_FRAME = 12;
 
 export function tickKey(exchange: string, symbol: string): string {
   return `${exchange}:${symbol}`;
@@ -20,13 +22,14 @@ export function tickKey(exchange: string, symbol: string): string {
 
 /**
  * Ticks outside React. `apply` may run thousands of times a second; subscribers hear at most once a frame,
- * and only those whose symbol changed.
+ * and only those whose symbol changed; where many changed at once, some hear in the frames behind it.
  */
 export class TickStore {
   private readonly ticks = new Map<string, Tick>();
   private readonly pending = new Map<string, Ticker>();
   private readonly listeners = new Map<string, Set<() => void>>();
   private readonly spacing = new Map<string, number>();
+  private readonly unheard = new Set<string>();
   private readonly flush = (): void => this.flushNow();
 
   constructor(private readonly loop: FrameLoop = frames) {}
@@ -77,6 +80,15 @@ export class TickStore {
       const staleAfter = Math.min(MAX_STALE, Math.max(MIN_STALE, 3 * (this.spacing.get(key) ?? 0)));
       this.ticks.set(key, { ...ticker, direction: moved > 0 ? 'up' : moved < 0 ? 'down' : null, staleAfter });
     }
-    for (const [key] of changed) for (const listener of this.listeners.get(key) ?? []) listener();
+    for (const [key] of changed) if (this.listeners.has(key)) this.unheard.add(key);
+    let left = SYMBOLS_A_FRAME;
+    for (const key of this.unheard) {
+      if (left-- === 0) {
+        this.loop.request(this.flush);
+        return;
+      }
+      this.unheard.delete(key);
+      for (const listener of this.listeners.get(key) ?? []) listener();
+    }
   }
 }

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from 'vitest';
 import { manualFrames, T0, ticker, trade } from '@/test/builders';
 import { createFrameLoop } from './frame';
 import { TradeRing } from './ring';
-import { TickStore } from './store';
+import { SYMBOLS_A_FRAME, TickStore } from './store';
 
 describe('frame loop', () => {
   it('asks for one frame however much work is queued, and runs each work once', () => {
@@ -36,6 +36,26 @@ describe('tick store', () => {
     expect(btc).toHaveBeenCalledTimes(1);
     expect(eth).not.toHaveBeenCalled();
     expect(store.get('binance:BTC-USDT')?.last).toBe(199);
+  });
+
+  it('lets a screenful of changed symbols hear over several frames, each in its turn', () => {
+    const frames = manualFrames();
+    const store = new TickStore(frames);
+    const heard: number[] = [];
+    const count = 2 * SYMBOLS_A_FRAME + 1;
+    for (let i = 0; i < count; i += 1) store.subscribe(`binance:S${i}-USDT`, () => heard.push(i));
+    const all = (ts: number) =>
+      store.apply(Array.from({ length: count }, (_, i) => ticker({ symbol: `S${i}-USDT`, last: ts - T0 + i, ts })));
+    all(T0 + 1);
+    frames.run();
+    expect(heard).toEqual(Array.from({ length: SYMBOLS_A_FRAME }, (_, i) => i));
+    expect(store.get(`binance:S${count - 1}-USDT`)?.last).toBe(count);
+    all(T0 + 2); // those that have heard stand behind those that have not
+    frames.run();
+    frames.run();
+    expect(heard.slice(0, count)).toEqual(Array.from({ length: count }, (_, i) => i));
+    for (let i = 0; i < 3; i += 1) frames.run();
+    expect(heard).toHaveLength(count + SYMBOLS_A_FRAME);
   });
 
   it('says which way the price went since the last flush', () => {
