@@ -199,7 +199,8 @@ async def test_trades_go_on_behind_their_token_too(quick):
     assert messages[0]["type"] == "snapshot"
     assert set(messages[0]["data"][0]) == {"id", "price", "size", "side", "ts"}
     newest = max(t["id"] for t in messages[-1]["data"])
-    later = quick.until("/trades/demo/BTC-USDT", lambda page: page["trades"][0]["id"] > newest + 3)["trades"][0]["id"]
+    page = quick.until("/trades/demo/BTC-USDT", lambda page: page["trades"][0]["id"] > newest + 3, seconds=90)
+    later = page["trades"][0]["id"]
     async with open_socket(quick, f"{path}?after={messages[-1]['id']}") as ws:
         again = await heard(ws, lambda m: m["type"] == "update" and m["data"][-1]["id"] >= later)
     ids = [t["id"] for m in again if m["type"] == "update" for t in m["data"]]
