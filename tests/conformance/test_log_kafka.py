@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 from confluent_kafka import Producer
 
+from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions, KafkaTopics
-from candlewick.adapters.log.kafka.admin import Admin
 from candlewick.adapters.log.kafka.producer import STEPS, Killed
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.log import EventLog

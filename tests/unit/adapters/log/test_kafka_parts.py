@@ -5,11 +5,11 @@ import asyncio
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from candlewick.adapters._kafka.errors import ClientStopped, KafkaRefused, is_fenced, translated
+from candlewick.adapters._kafka.names import Names
+from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.catalogue import wanted
 from candlewick.adapters.log.kafka.epochs import LEDGER, entry, epochs
-from candlewick.adapters.log.kafka.errors import ClientStopped, KafkaRefused, is_fenced, translated
-from candlewick.adapters.log.kafka.names import Names
-from candlewick.adapters.log.kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.writing import Room
 from candlewick.contracts.topics import CATALOGUE, NORMALIZED_OHLCV, RAW_MARKET_DATA, UnknownTopic, dead_letters
 from candlewick.kernel.errors import Conflict, Fenced, StorageFull

@@ -4,9 +4,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from candlewick.adapters.log.kafka.admin import Admin
+from candlewick.adapters._kafka.admin import Admin
+from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
 from candlewick.adapters.log.kafka.epochs import LEDGER, LEDGER_SETTINGS
-from candlewick.adapters.log.kafka.options import OVERHEAD_BYTES, KafkaOptions
 from candlewick.contracts.topics import Topic, dead_letters
 
 _REPLICAS = 3

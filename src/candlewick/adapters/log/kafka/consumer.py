@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from candlewick.adapters.log.kafka.admin import EARLIEST, LATEST, Place
-from candlewick.adapters.log.kafka.errors import UNSETTLED, translated
+from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Place
+from candlewick.adapters._kafka.errors import UNSETTLED, translated
 from candlewick.adapters.log.kafka.fetching import Fetcher
 from candlewick.adapters.log.kafka.places import Places
 from candlewick.kernel.errors import Fenced

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer
 
-from candlewick.adapters.log.kafka.admin import EARLIEST, LATEST, Admin, Place
+from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin, Place
+from candlewick.adapters._kafka.names import Names
+from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.catalogue import KafkaTopics
 from candlewick.adapters.log.kafka.consumer import KafkaConsumer
 from candlewick.adapters.log.kafka.epochs import LEDGER, entry, epochs
 from candlewick.adapters.log.kafka.fetching import Fetcher
-from candlewick.adapters.log.kafka.names import Names
-from candlewick.adapters.log.kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.places import Places
 from candlewick.adapters.log.kafka.producer import KafkaProducer
 from candlewick.adapters.log.kafka.writing import Delivery, Room, Writer, failed

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from candlewick.adapters.log.kafka.admin import Place
-from candlewick.adapters.log.kafka.errors import is_fenced, translated
-from candlewick.adapters.log.kafka.names import Names
+from candlewick.adapters._kafka.admin import Place
+from candlewick.adapters._kafka.errors import is_fenced, translated
+from candlewick.adapters._kafka.names import HEADER, Names
 from candlewick.kernel.clock import NS_PER_MS
 from candlewick.kernel.errors import CandlewickError, Fenced
 from candlewick.ports.log import LogCorrupt, Position, Record
 
-HEADER = "envelope"
 # How soon a poll that nobody waits for any more, and a close, get the thread back.
 _SLICE_S = 0.1
 _STEP_S = 0.005

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from confluent_kafka.admin import OffsetSpec
 
-from candlewick.adapters.log.kafka.admin import EARLIEST, LATEST, Admin, Place
+from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin, Place
+from candlewick.adapters._kafka.names import Names
+from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.fetching import Fetcher
-from candlewick.adapters.log.kafka.names import Names
-from candlewick.adapters.log.kafka.options import KafkaOptions
 from candlewick.kernel.clock import NS_PER_MS
 from candlewick.ports.log import Position, Record
 

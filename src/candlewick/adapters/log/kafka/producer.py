@@ -10,11 +10,11 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from candlewick.adapters.log.kafka.admin import Place
+from candlewick.adapters._kafka.admin import Place
+from candlewick.adapters._kafka.errors import UNSETTLED, OutcomeUnknown, is_fenced, translated
+from candlewick.adapters._kafka.names import Names
+from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.consumer import KafkaConsumer
-from candlewick.adapters.log.kafka.errors import UNSETTLED, OutcomeUnknown, is_fenced, translated
-from candlewick.adapters.log.kafka.names import Names
-from candlewick.adapters.log.kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.writing import Delivery, Room, Writer, failed
 from candlewick.kernel.errors import Fenced, Rejected
 from candlewick.ports.log import (

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from candlewick.adapters.log.kafka.errors import translated
-from candlewick.adapters.log.kafka.fetching import HEADER
+from candlewick.adapters._kafka.errors import translated
+from candlewick.adapters._kafka.names import HEADER
 from candlewick.ports.log import LogUnavailable, NewRecord
 
 T = TypeVar("T")

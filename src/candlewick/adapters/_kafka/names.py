@@ -6,6 +6,8 @@ from candlewick.contracts.topics import Topic, UnknownTopic, dead_letters
 from candlewick.kernel.hashing import partition_of
 from candlewick.ports.log import MixedKeys, NewRecord
 
+#: The record header that holds the envelope.
+HEADER = "envelope"
 _KEYS_KEPT = 100_000
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec
 
-from candlewick.adapters.log.kafka.errors import cause, translated
-from candlewick.adapters.log.kafka.options import KafkaOptions
+from candlewick.adapters._kafka.errors import cause, translated
+from candlewick.adapters._kafka.options import KafkaOptions
 
 Place = tuple[str, int]
 EARLIEST: Final = OffsetSpec.earliest()

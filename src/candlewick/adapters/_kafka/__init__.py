@@ -1,0 +1,1 @@
+"""What every adapter on Kafka shares: settings of clients, names, questions to the brokers, errors."""
