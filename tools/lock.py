@@ -32,8 +32,12 @@ def main(*, upgrade: bool = False) -> int:
     dev = "requirements/dev.txt"
     compile_("pyproject.toml", "--extra", "otel", "--extra", "cluster", "--group", "dev", "-o", dev)
     compile_("pyproject.toml", "--extra", "otel", "-c", dev, "-o", "requirements/run.txt")
+    # what the image installs: the profile for servers and nothing of development
+    compile_("pyproject.toml", "--extra", "otel", "--extra", "cluster", "-c", dev, "-o", "requirements/cluster.txt")
     compile_("--group", "build", "-c", dev, "-o", "requirements/build.txt")
     compile_("--group", "bench", "-c", dev, "-o", "requirements/bench.txt")
+    # what reads deploy/ as those would who take it: ./dev deploy
+    compile_("--group", "deploy", "-c", dev, "-o", "requirements/deploy.txt")
     for name, pin in (("uv", UV_PIN), ("java", JAVA_PIN), ("go", GO_PIN)):
         compile_("-", "-o", f"requirements/{name}.txt", text=pin + "\n")
     return 0
