@@ -10,7 +10,13 @@ from typing import Protocol
 import msgspec
 
 from candlewick.contracts.operators import Operator
-from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.errors import CandlewickError, Fatal
+
+
+class StreamStopped(Fatal):
+    """The operator's thread has ended before what was waited for."""
+
+    code = "STREAM_STOPPED"
 
 
 class StreamStats(msgspec.Struct):
@@ -45,7 +51,8 @@ class StreamRuntime(Protocol):
         ...
 
     async def caught_up(self) -> None:
-        """Returns when every record visible at the call has been processed and committed."""
+        """Returns when every record visible at the call has been processed and committed, by whichever member. Raises
+        StreamStopped when the operator has failed or was stopped."""
         ...
 
     def stats(self) -> StreamStats: ...

@@ -11,17 +11,11 @@ from candlewick.adapters._sqlite.logfile import LogFile
 from candlewick.adapters.stream.sqlite.worker import Worker
 from candlewick.contracts.operators import Operator
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import CandlewickError, Conflict, Fatal
-from candlewick.ports.stream import StreamStats
+from candlewick.kernel.errors import CandlewickError, Conflict
+from candlewick.ports.stream import StreamStats, StreamStopped
 
 _LOOK_S = 0.25
 _COUNTED_S = 0.002
-
-
-class StreamStopped(Fatal):
-    """The operator's thread has ended before what was waited for."""
-
-    code = "STREAM_STOPPED"
 
 
 def _ignore(step: str) -> None:
