@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from candlewick.contracts import collector, history, market, stream
+from candlewick.contracts._gen import schemas
 from candlewick.contracts._gen.candlewick.collector.v1 import market_data_pb2
 from candlewick.contracts._gen.candlewick.history.v1 import history_pb2
 from candlewick.contracts._gen.candlewick.kernel.v1 import envelope_pb2
@@ -229,6 +230,8 @@ PROTO_OF: dict[type[Message], Any] = {
     market.SymbolUpdated: symbols_pb2.SymbolUpdated,
     market.SymbolDeleted: symbols_pb2.SymbolDeleted,
 }
+#: Text of every schema, by the path that others import it by.
+SCHEMA_FILES: dict[str, str] = schemas.FILES
 _PLANS: dict[type[Message], _Plan] = {struct: _Plan(struct, proto) for struct, proto in PROTO_OF.items()}
 _BY_NAME: dict[str, _Plan] = {struct.__name__: plan for struct, plan in _PLANS.items()}
 

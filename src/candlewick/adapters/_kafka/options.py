@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from candlewick.ports.schemas import SchemaHeader
+
 _CLIENT_LOG = logging.getLogger("candlewick.kafka.client")
 _CLIENT_LOG.addHandler(logging.NullHandler())
 
@@ -15,7 +17,8 @@ class KafkaOptions:
     cluster. ``session_s``: silence of a killed member's heartbeats after which others have its partitions; brokers
     take no less than 6 s unless told. ``poll_within_s``: the same for a member that lives but does not poll; not less
     than ``session_s``. ``transaction_s``: after it the broker aborts what a killed producer left open.
-    ``client``: settings of librdkafka beside ours, for TLS and SASL."""
+    ``schema_header`` gives what names a record's schema, for a header beside the envelope's; it is asked on the
+    producer's thread. ``client``: settings of librdkafka beside ours, for TLS and SASL."""
 
     prefix: str = ""
     queue_bytes: int = 32 << 20
@@ -29,6 +32,7 @@ class KafkaOptions:
     heartbeat_s: float = 0.5
     poll_within_s: float = 60.0
     transaction_s: float = 10.0
+    schema_header: SchemaHeader | None = None
     client: Mapping[str, Any] = field(default_factory=dict)
 
     def common(self, brokers: str, name: str) -> dict[str, Any]:

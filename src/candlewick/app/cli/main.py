@@ -21,6 +21,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("candlewick.app.cli.backup", "copy a data dir's candles and gap ledger to a folder"),
     "restore": ("candlewick.app.cli.restore", "bring a backup back into an empty data dir"),
     "topics": ("candlewick.app.cli.topics", "compare the topics on Kafka with the catalogue, or make them so"),
+    "schemas": (
+        "candlewick.app.cli.schemas",
+        "compare the schemas in the registry with this version's, or register them",
+    ),
     "config": ("candlewick.app.cli.config", "show every setting and where its value comes from"),
     "doctor": ("candlewick.app.cli.doctor", "say what is wrong with this machine or configuration, and what to do"),
 }

@@ -184,7 +184,7 @@ class KafkaEventLog:
 
     def _producer(self, name: str, transactional_id: str | None) -> KafkaProducer:
         return KafkaProducer(
-            Writer(self._options.writing(self._brokers, name, transactional_id), name),
+            Writer(self._options.writing(self._brokers, name, transactional_id), name, self._options.schema_header),
             self._names,
             self._options,
             self._epochs,

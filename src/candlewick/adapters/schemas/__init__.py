@@ -1,0 +1,1 @@
+"""Schemas of messages, kept where every producer and consumer can look them up."""
