@@ -39,7 +39,7 @@ def _until(condition, what: str) -> None:
 def test_apply_makes_what_the_catalogue_says_and_diff_shows_the_rest(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("candlewick.app.cli.topics.CATALOGUE", TOPICS)
     with own_topics(TOPICS) as (topics, options):
-        rest = ["--brokers", str(BROKERS), "--data-dir", str(tmp_path), "--set", f"app.kafka_prefix={options.prefix}"]
+        rest = ["--brokers", str(BROKERS), "--data-dir", str(tmp_path), "--set", f"cluster.prefix={options.prefix}"]
         code, out = _call(capsys, "diff", *rest)
         assert code == 1
         assert f"{options.prefix}suite.one" in out

@@ -51,13 +51,47 @@ class AppSettings(msgspec.Struct, frozen=True):
         2 << 30
     )
     durable: Annotated[bool, Meta(description="Sync the log to disk at every commit (slower).")] = False
-    kafka_brokers: Annotated[
-        str, Meta(description="Kafka brokers to begin with, host:port divided by commas, for the cluster's event log.")
-    ] = ""
-    kafka_prefix: Annotated[
-        str, Meta(description="Goes before the name of every topic, group and id on Kafka, to share brokers.")
-    ] = ""
     otlp_endpoint: Annotated[str, Meta(description="OpenTelemetry collector to send traces to (OTLP over HTTP).")] = ""
+    service_urls: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Where services of other processes answer: market=http://HOST:PORT, or "
+            "*=http://{service}:{port} for all that are not named; else host, and port plus the service's place."
+        ),
+    ] = ()
+    call_timeout_s: Annotated[
+        float, Meta(gt=0, description="How long a question to another service may take where its asker does not say.")
+    ] = 10.0
+
+
+class ClusterSettings(msgspec.Struct, frozen=True):
+    """Where the servers of the cluster profile are. A process is told its own service's database and no other's."""
+
+    kafka_brokers: Annotated[str, Meta(description="Kafka brokers to begin with, host:port divided by commas.")] = ""
+    prefix: Annotated[
+        str, Meta(description="Goes before every name on the shared servers: topics, groups, keys, databases.")
+    ] = ""
+    postgres_url: Annotated[
+        str, Meta(description="The service's own PostgreSQL database, with its role's password.")
+    ] = ""
+    postgres_replica_url: Annotated[
+        str, Meta(description="A streaming replica of it, for reads at most 2 s stale.")
+    ] = ""
+    postgres_admin_url: Annotated[
+        str, Meta(description="A role that may make roles and databases; only 'up' and 'databases' use it.")
+    ] = ""
+    redis_url: Annotated[str, Meta(description="Redis: response cache, shared rate budgets, windows.")] = ""
+    rabbitmq_url: Annotated[str, Meta(description="RabbitMQ: commands and the control plane.")] = ""
+    s3_url: Annotated[str, Meta(description="http(s)://KEY:SECRET@host:port/bucket of an S3 server.")] = ""
+    s3_style: Annotated[
+        Literal["plain", "folders"], Meta(description="folders where the server keeps objects as files (versitygw).")
+    ] = "plain"
+    registry_url: Annotated[str, Meta(description="Schema registry, the root of its Confluent API.")] = ""
+    ray_address: Annotated[str, Meta(description="A Ray cluster for jobs; empty runs them in processes beside.")] = ""
+
+
+#: The sections that belong to no service.
+OWN_SECTIONS: dict[str, type[msgspec.Struct]] = {"app": AppSettings, "cluster": ClusterSettings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +109,10 @@ class Configuration:
     @property
     def app(self) -> AppSettings:
         return self.section(AppSettings, "app")[0]
+
+    @property
+    def cluster(self) -> ClusterSettings:
+        return self.section(ClusterSettings, "cluster")[0]
 
 
 def data_home(environ: Mapping[str, str]) -> Path:

@@ -84,6 +84,12 @@ class Database(Protocol):
         """Read only, one consistent state, never waits for a writer."""
         ...
 
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        """Inside the context this is the only process of the service that is inside it under this name; waits for its
+        turn. A killed process gives it up at once. One that loses its connection keeps the context and not the turn:
+        what must not happen twice needs a fence of its own."""
+        ...
+
     async def migrate(self, history: Path, target: str = "head") -> str:
         """Bring the schema to ``target`` ('head', 'base' or a revision) of an Alembic history; returns where it is.
         Nothing is left half done when a step fails."""

@@ -104,7 +104,9 @@ class Record(msgspec.Struct, frozen=True):
 class Assignment(Protocol):
     """Told of changes to a shared consumer's partitions, inside ``poll``."""
 
-    async def assigned(self, partitions: Sequence[tuple[str, int]]) -> None: ...
+    async def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """They are this member's. It may ``seek`` in them here: reading then begins there, whatever was committed."""
+        ...
 
     async def revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
         """They go to another member once this returns: finish and commit."""

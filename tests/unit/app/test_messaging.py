@@ -237,19 +237,19 @@ async def test_law_14_a_relay_that_was_held_up_forgets_only_what_it_sent(bench):
             task.cancel()
         await asyncio.gather(*bench.tasks, return_exceptions=True)
         first, second = outbox(made.database), outbox(made.database)
-        await first.open()
+        lines = [await bench.log.producer("history", transactional_id="history.relay")]
         await say(made, "one")
         first._database = HeldUp(made.database)
-        held_up = asyncio.ensure_future(first._relay())
+        held_up = asyncio.ensure_future(first.relay(lines[0]))
         await first._database.reached.wait()
-        await second.open()
-        assert await second._relay() == 1
+        lines.append(await bench.log.producer("history", transactional_id="history.relay"))
+        assert await second.relay(lines[1]) == 1
         await say(made, "two")
         first._database.go.set()
         await held_up
-        assert await second._relay() == 1
-        for one in (first, second):
-            await one.close()
+        assert await second.relay(lines[1]) == 1
+        for line in lines:
+            await line.close()
     records = await all_records(bench.log, HISTORY_GAPS.name)
     ids = [codec.decode(codec.decode_envelope(r.header).type, r.value).gap_id for r in records]
     assert ids == ["one", "one", "two"]
@@ -281,3 +281,33 @@ async def test_replay_hands_over_everything_before_it_returns(bench):
         assert sorted(seen) == list(range(200))
         await made.publish(COLLECTOR_GAPS.name, [(gap(200), 200, 200)])
         await until(lambda: 200 in seen)
+
+
+async def test_law_14_of_two_processes_of_a_service_one_relays_and_the_other_takes_over(bench):
+    """Two relays at once would fence each other for ever; the second waits for its turn and gets it when the first
+    ends."""
+
+    async def say(made, gap_id):
+        async def work(unit):
+            unit.emit(HISTORY_GAPS.name, GapClosed("demo", "BTC-USDT", gap_id, "repaired", ""), ts_event=1)
+
+        await made.unit_of_work(work)
+
+    async def told():
+        records = await all_records(bench.log, HISTORY_GAPS.name)
+        return sorted(codec.decode(codec.decode_envelope(r.header).type, r.value).gap_id for r in records)
+
+    async def until_told(expected):
+        async with asyncio.timeout(10):
+            while await told() != expected:
+                await asyncio.sleep(0.05)
+
+    async with bench.messaging() as second:
+        async with bench.messaging() as first:
+            await say(first, "1")
+            await say(second, "2")
+            await until_told(["1", "2"])
+            await asyncio.sleep(1.0)
+        await say(second, "3")
+        await until_told(["1", "2", "3"])
+    assert bench.failures == []

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 from candlewick.app.cli.options import add_common, configuration
-from candlewick.app.configuration import AppSettings, check_sections
+from candlewick.app.configuration import OWN_SECTIONS, check_sections
 from candlewick.app.registry import SERVICES, load
 
 EXAMPLES = """examples:
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     config = configuration(parsed)
-    kinds: dict[str, type[msgspec.Struct]] = {"app": AppSettings, **{n: load(n).settings for n in SERVICES}}
+    kinds: dict[str, type[msgspec.Struct]] = {**OWN_SECTIONS, **{n: load(n).settings for n in SERVICES}}
     check_sections(config, tuple(kinds))
     rows: list[dict[str, Any]] = []
     for section, kind in kinds.items():

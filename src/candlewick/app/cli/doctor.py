@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from candlewick.app.cli.options import add_common, configuration
-from candlewick.app.configuration import AppSettings, Configuration, check_sections
+from candlewick.app.configuration import OWN_SECTIONS, Configuration, check_sections
 from candlewick.app.registry import SERVICES, load
 from candlewick.kernel.errors import CandlewickError
 
@@ -74,7 +74,7 @@ def _python(_: Configuration) -> Finding:
 
 
 def _settings(config: Configuration) -> Finding:
-    kinds: dict[str, type[msgspec.Struct]] = {"app": AppSettings, **{n: load(n).settings for n in SERVICES}}
+    kinds: dict[str, type[msgspec.Struct]] = {**OWN_SECTIONS, **{n: load(n).settings for n in SERVICES}}
     check_sections(config, tuple(kinds))
     for section, kind in kinds.items():
         config.section(kind, section)

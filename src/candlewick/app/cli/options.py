@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from candlewick.app.configuration import Configuration, check_sections, read
+from candlewick.app.configuration import OWN_SECTIONS, Configuration, check_sections, read
 from candlewick.app.registry import SERVICES
 
 
@@ -57,5 +57,5 @@ def configuration(
         data_dir=parsed.data_dir, config=parsed.config, flags=[*given, *flags, *parsed.assignments], profile=profile
     )
     if checked:
-        check_sections(found, ("app", *SERVICES))
+        check_sections(found, (*OWN_SECTIONS, *SERVICES))
     return found

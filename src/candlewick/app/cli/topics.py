@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """examples:
   candlewick topics diff --brokers kafka-1:9092,kafka-2:9092
-  candlewick topics apply --set app.kafka_brokers=127.0.0.1:9092
+  candlewick topics apply --set cluster.kafka_brokers=127.0.0.1:9092
   candlewick topics diff --json
 """
 
@@ -40,7 +40,7 @@ class PackageMissing(Rejected):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("apply", "diff"), help="make it so, or show what differs")
     parser.add_argument(
-        "--brokers", metavar="HOST:PORT,...", help="Kafka brokers to begin with (default: app.kafka_brokers)"
+        "--brokers", metavar="HOST:PORT,...", help="Kafka brokers to begin with (default: cluster.kafka_brokers)"
     )
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_common(parser)
@@ -48,15 +48,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Returns 1 when something differs (diff) or could not be made so (apply)."""
-    settings = configuration(parsed).app
+    settings = configuration(parsed).cluster
     brokers = parsed.brokers or settings.kafka_brokers
     if not brokers:
-        raise BrokersNotNamed("no Kafka broker is named", hint="Give --brokers HOST:PORT or set app.kafka_brokers")
+        raise BrokersNotNamed("no Kafka broker is named", hint="Give --brokers HOST:PORT or set cluster.kafka_brokers")
     if find_spec("confluent_kafka") is None:
         raise PackageMissing("the Kafka client is not installed", hint="pip install 'candlewick[cluster]'")
     from candlewick.adapters.log.kafka import KafkaOptions, KafkaTopics
 
-    topics = KafkaTopics(brokers, CATALOGUE, KafkaOptions(prefix=settings.kafka_prefix))
+    topics = KafkaTopics(brokers, CATALOGUE, KafkaOptions(prefix=settings.prefix))
     differences = topics.differences()
     left = topics.apply() if parsed.what == "apply" else differences
     if parsed.json:

@@ -74,8 +74,6 @@ class LogMessaging:
         for consumer in self._consumers:
             with suppress(CandlewickError):
                 await consumer.close()
-        if self._outbox is not None:
-            await self._outbox.close()
         if self._producer is not None:
             await self._producer.close()
 
@@ -136,13 +134,13 @@ class LogMessaging:
         self._consumers.append(consumer)
         waiting = dict(await consumer.end_positions())
         while waiting:
-            records = await self._poll(consumer, 0.05)
+            records = await self._poll(consumer, 0.1)
             self._hand_over(records, follower)
             for record in records:
                 end = waiting.get((record.topic, record.partition))
                 if end is not None and record.position >= end:
                     del waiting[record.topic, record.partition]
-            if not records:  # the end was visible, so what is left can only have been compacted away since
+            if not records and not await consumer.lag():  # what is left was compacted away since
                 break
         self._background(f"replay {','.join(topics)}", self._follow(consumer, follower))
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from candlewick.contracts import codec, topics
 from candlewick.contracts.base import Envelope, Message
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import Retryable
+from candlewick.kernel.errors import CandlewickError, Fenced, Retryable
 from candlewick.kernel.hashing import partition_of
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
@@ -102,7 +103,8 @@ class Unit:
 
 
 class Outbox:
-    """A service's outbox tables and the relay that empties them: single, in order, fenced by its transactional id."""
+    """A service's outbox tables and the relay that empties them: single by a lock in the database, in order, and fenced
+    by its transactional id, should it lose the lock without knowing."""
 
     def __init__(
         self,
@@ -118,17 +120,11 @@ class Outbox:
         self.service, self.clock, self.ids = service, clock, ids
         self._log, self._database, self._metrics, self._logger = log, database, metrics, logger
         self._woken = asyncio.Event()
-        self._producer: Producer | None = None
 
     async def open(self) -> None:
         async with self._database.transaction() as tx:
             for statement in _TABLES:
                 await tx.execute(statement)
-        self._producer = await self._log.producer(self.service, transactional_id=f"{self.service}.relay")
-
-    async def close(self) -> None:
-        if self._producer is not None:
-            await self._producer.close()
 
     def unit(self, tx: Transaction) -> Unit:
         return Unit(self, tx)
@@ -138,11 +134,32 @@ class Outbox:
         self._woken.set()
 
     async def run(self) -> None:
-        """Relay until cancelled. Raises Fenced when another relay of this service has taken over."""
+        """Relay until cancelled: of all processes of the service one at a time, whoever has the turn."""
+        while True:
+            try:
+                async with self._database.alone("relay"):
+                    await self._lead()
+            except Fenced:
+                # The turn was lost with a connection and somebody else has it: nothing of ours got through.
+                self._logger.warning("another relay has taken over")
+            except Retryable as error:
+                self._logger.warning("relay waits", code=error.code, detail=error.detail)
+            await self.clock.sleep(_RETRY_S)
+
+    async def _lead(self) -> None:
+        """Relay for as long as the turn lasts."""
+        producer = await self._log.producer(self.service, transactional_id=f"{self.service}.relay")
+        try:
+            await self._relay_on(producer)
+        finally:
+            with suppress(CandlewickError):
+                await producer.close()
+
+    async def _relay_on(self, producer: Producer) -> None:
         while True:
             self._woken.clear()
             try:
-                moved = await self._relay()
+                moved = await self.relay(producer)
             except Retryable as error:
                 self._logger.warning("relay waits", code=error.code, detail=error.detail)
                 await self.clock.sleep(_RETRY_S)
@@ -153,16 +170,15 @@ class Outbox:
                 except TimeoutError:
                     continue
 
-    async def _relay(self) -> int:
+    async def relay(self, producer: Producer) -> int:
         """Send the oldest rows, then forget them. A crash between the two sends them again; consumers drop those."""
-        assert self._producer is not None
         async with self._database.reading() as tx:
             rows = await tx.fetch(
                 f"SELECT id, topic, record_key, value, header, ts_event FROM outbox ORDER BY id LIMIT {_BATCH}"
             )
         if not rows:
             return 0
-        async with self._producer.transaction() as out:
+        async with producer.transaction() as out:
             out.send([NewRecord(topic, key, value, header, ts) for _, topic, key, value, header, ts in rows])
         async with self._database.transaction() as tx:
             await tx.execute("DELETE FROM outbox WHERE id <= :last", {"last": rows[-1][0]})

@@ -18,10 +18,12 @@
 15 A revision that the history does not hold is UnknownRevision and changes nothing.
 16 Two processes that migrate at once both succeed, and each step is done once.
 17 A healthy database's ``check`` is None.
+18 Of all who want to be ``alone`` under one name one is at a time, and a killed one's turn passes on.
 """
 # ruff: noqa: PT012 (what must raise is a whole transaction)
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from textwrap import dedent
@@ -364,3 +366,44 @@ class DatabaseConformance:
     async def test_17_a_healthy_database_has_nothing_to_say(self, harness: Harness[Database]) -> None:
         database = await _ready(harness)
         assert await database.check() is None
+
+    async def test_18_one_is_alone_at_a_time(self, harness: Harness[Database]) -> None:
+        inside: list[str] = []
+        tasks: list[asyncio.Task[None]] = []
+
+        async def stay(database: Database, name: str, who: str) -> None:
+            async with database.alone(name):
+                inside.append(who)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    inside.remove(who)
+
+        async def enter(who: str, name: str = "relay") -> None:
+            tasks.append(asyncio.ensure_future(stay(await harness.handle(), name, who)))
+
+        try:
+            await enter("first")
+            await _until(lambda: inside == ["first"], "the first is alone")
+            await enter("second")
+            await enter("apart", "another name")
+            await _until(lambda: "apart" in inside, "another name does not wait")
+            await asyncio.sleep(0.5)
+            assert "second" not in inside
+            tasks[0].cancel()
+            await _until(lambda: "second" in inside, "the first has left")
+            await harness.kill()
+            await enter("third")
+            await _until(lambda: "third" in inside, "the second was killed")
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _until(condition: Callable[[], bool], what: str) -> None:
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _PATIENCE_S
+    while not condition():
+        assert clock() < deadline, f"waited in vain until {what}"
+        await asyncio.sleep(0.01)

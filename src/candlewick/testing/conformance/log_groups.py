@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from candlewick.kernel.errors import Fenced
-from candlewick.ports.log import Consumer, Record
+from candlewick.kernel.hashing import partition_of
+from candlewick.ports.log import Consumer, Position, Record
 from candlewick.testing.conformance.log_harness import (
     EVENTS,
     LogHarness,
@@ -188,6 +189,40 @@ class GroupLaws:
         assert told == {"assigned", "lost"}, f"was {told}"
         for log in logs:
             await log.close()
+
+    @law(14)
+    async def test_a_member_begins_where_it_seeks_when_it_is_assigned(self, harness: LogHarness) -> None:
+        """Whoever keeps positions of its own goes on behind them, before and behind what the group has committed."""
+        log = await harness.open()
+        sent = numbered(KEYS, 6)
+        places = await (await log.producer("p")).send(sent)
+        held = [partition_of(record.key, EVENTS.partitions) for record in sent]
+        own: dict[tuple[str, int], Position | None] = {}
+        for partition in set(held):
+            mine = [at for at, where in zip(places, held, strict=True) if where == partition]
+            own[EVENTS.name, partition] = mine[len(mine) // 2] if partition % 2 else None
+        first = await log.consumer([EVENTS.name], group="g", member="a", start="oldest")
+        records = await take(first, 72)
+        third = {place: sorted(r.position for r in records if (r.topic, r.partition) == place) for place in own}
+        await first.commit({place: found[len(found) // 3] for place, found in third.items()})
+        await first.close()
+
+        class Seeker(_Listener):
+            async def assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+                assert self.consumer is not None
+                for place in set(partitions) & set(own):
+                    await self.consumer.seek(*place, own[place])
+
+        seeker = Seeker("a", [])
+        seeker.consumer = await log.consumer([EVENTS.name], group="g", member="a", start="oldest", on_assignment=seeker)
+        wanted = [
+            (record.key, record.value)
+            for record, at, partition in zip(sent, places, held, strict=True)
+            if (after := own[EVENTS.name, partition]) is None or at > after
+        ]
+        found = await take(seeker.consumer, len(wanted))
+        assert sorted((r.key, r.value or b"") for r in found) == sorted((k, v or b"") for k, v in wanted)
+        await log.close()
 
     @law()
     async def test_a_restarted_member_takes_its_seat_again(self, harness: LogHarness) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar
 
@@ -41,6 +41,9 @@ class _Around:
 
     def reading(self) -> AbstractAsyncContextManager[Transaction]:
         return self.sound.reading()
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self.sound.alone(name)
 
     async def migrate(self, history: Path, target: str = "head") -> str:
         return await self.sound.migrate(history, target)
@@ -292,6 +295,20 @@ class AlwaysComplains(_Around):
         return "something may be wrong"
 
 
+class EverybodyIsAlone(_Around):
+    """Nobody waits for a turn."""
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        return nullcontext()
+
+
+class TurnsByAnyName(_Around):
+    """All names are one."""
+
+    def alone(self, name: str) -> AbstractAsyncContextManager[None]:
+        return self.sound.alone("the only one")
+
+
 FAULTS = [
     Fault("test_01_a_commit_survives_a_kill", "lost write", LosesCommits),
     Fault("test_02_an_exception_rolls_back_and_goes_on", "partial transaction", CommitsEachStatement),
@@ -312,4 +329,6 @@ FAULTS = [
     Fault("test_15_an_unknown_revision_is_refused", "takes any revision", TakesAnyRevision),
     Fault("test_16_two_processes_migrate_at_once", "second turned away", MigratesAlone),
     Fault("test_17_a_healthy_database_has_nothing_to_say", "always complains", AlwaysComplains),
+    Fault("test_18_one_is_alone_at_a_time", "everybody is alone", EverybodyIsAlone),
+    Fault("test_18_one_is_alone_at_a_time", "turns by any name", TurnsByAnyName),
 ]

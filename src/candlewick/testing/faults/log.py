@@ -26,6 +26,7 @@ from candlewick.testing.faults.log_delivery import (
 )
 from candlewick.testing.faults.log_groups import (
     CommitDropped,
+    DeafWhenTold,
     EachItsOwn,
     LostIsRevoked,
     NewNameEachTime,
@@ -76,6 +77,7 @@ FAULTS: Mapping[str, tuple[Callable[[], Fault], ...]] = {
     "test_partitions_are_revoked_before_another_has_them": (RevokedUntold,),
     "test_a_leaving_member_is_followed_at_once": (StaysSeated,),
     "test_a_silent_member_loses_its_partitions": (LostIsRevoked, ZombieCommits),
+    "test_a_member_begins_where_it_seeks_when_it_is_assigned": (DeafWhenTold,),
     "test_a_restarted_member_takes_its_seat_again": (NewNameEachTime,),
     "test_records_leave_by_age_oldest_first": (KeepsAll,),
     "test_a_position_that_left_moves_to_the_oldest_kept_and_says_so": (HoleUntold,),

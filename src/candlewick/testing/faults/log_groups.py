@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from candlewick.kernel.errors import CandlewickError
-from candlewick.ports.log import Assignment, Consumer, Transaction
+from candlewick.ports.log import Assignment, Consumer, Position, Transaction
 from candlewick.testing.faults.log_proxy import Fault, FaultyConsumer, FaultyProducer, FaultyTransaction, Places
 
 
@@ -90,6 +90,15 @@ class ZombieCommits(Fault):
 
         async with producer.inner.transaction() as inner:
             yield Lenient(inner)
+
+
+class DeafWhenTold(Fault):
+    """A member that seeks when it is assigned reads from where the group was."""
+
+    async def seek(
+        self, consumer: FaultyConsumer, topic: str, partition: int, after: Position | None
+    ) -> Position | None:
+        return after
 
 
 class StaysSeated(Fault):

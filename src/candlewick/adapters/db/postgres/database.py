@@ -11,15 +11,20 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+import asyncpg
+
 from candlewick.adapters._alembic import history as histories
 from candlewick.adapters._postgres.commits import NUMBER, commit
 from candlewick.adapters._postgres.connections import Connections, through
 from candlewick.adapters._postgres.errors import sqlstate, translated, translating
+from candlewick.adapters.db.postgres import locks
 from candlewick.adapters.db.postgres.locks import WRITER
 from candlewick.adapters.db.postgres.transaction import PostgresTransaction
 from candlewick.kernel.errors import CandlewickError
 from candlewick.ports.database import Transaction
 
+_TURN_S = 0.25
+_CONNECT_S = 5.0
 _BEGIN_WRITING = f"SELECT pg_advisory_xact_lock($1), {NUMBER}"
 _HEALTH = (
     "SELECT pg_is_in_recovery(), current_setting('max_connections')::int "
@@ -49,6 +54,8 @@ class PostgresDatabase:
         self._settle_timeout_s = settle_timeout_s
         # One more than the readers need: the writer never waits behind them.
         self._connections = Connections(url, size=readers + 1, lock_timeout_s=busy_timeout_s, name=name)
+        self._name = name
+        self._alone: set[asyncpg.Connection] = set()
         self._seats = asyncio.Semaphore(readers)
         self._write_lock = asyncio.Lock()
 
@@ -60,6 +67,8 @@ class PostgresDatabase:
 
     def abandon(self) -> None:
         """Drop every connection without a word, as a killed process does."""
+        for connection in self._alone:
+            connection.terminate()
         self._connections.abandon()
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -94,6 +103,30 @@ class PostgresDatabase:
                     raise transaction.failure
             finally:
                 transaction.end()
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[None]:
+        """Held by a connection of its own for as long as that lives."""
+        number = locks.of(name)
+        connection = await self._connected()
+        try:
+            with translating(self._connections.where):
+                # Asked again and again: a session that waits for a lock is cut off by its time-out.
+                while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", number):  # noqa: ASYNC110
+                    await asyncio.sleep(_TURN_S)
+            yield
+        finally:
+            # The session's end gives the lock up, whatever state it is in.
+            connection.terminate()
+            self._alone.discard(connection)
+
+    async def _connected(self) -> asyncpg.Connection:
+        with translating(self._connections.where):
+            connection = await asyncpg.connect(
+                self._url, timeout=_CONNECT_S, server_settings={"application_name": self._name}
+            )
+        self._alone.add(connection)
+        return connection
 
     async def migrate(self, history: Path, target: str = "head") -> str:
         """PostgreSQL rolls DDL back, so all steps of one call are one transaction. Raises UnknownRevision,

@@ -1,6 +1,7 @@
 """``ports.database`` on one SQLite file: WAL, one thread, one writing connection and a few reading ones [14, 16]."""
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from candlewick.ports.database import Row, StatementRefused, Transaction, Value
 
 T = TypeVar("T")
 
+_TURN_S = 0.1
 _LEAST_FREE_BYTES = 16 << 20
 
 
@@ -182,6 +184,18 @@ class SqliteDatabase:
             finally:
                 if thread.is_open:
                     await wait_through(thread.submit(finish, always=True))
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[None]:
+        """By a lock on a file beside the database; the system gives it up with its process."""
+        with self._path.with_name(f"{self._path.name}.{name}.lock").open("ab") as file:
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(_TURN_S)
+            yield
 
     async def migrate(self, history: Path, target: str = "head") -> str:
         """SQLite rolls DDL back, so all steps of one call are one transaction. Raises UnknownRevision,

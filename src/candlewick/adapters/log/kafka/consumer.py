@@ -64,6 +64,8 @@ class KafkaConsumer:
         self._polled_at = time.monotonic()
         #: Ends before which there is nothing that was not read.
         self._hollow: dict[Place, int] = {}
+        #: While ``assigned`` is told: where reading shall begin in what came.
+        self._sought: dict[Place, int] | None = None
         self._is_closed = False
 
     # -- beginning and end ------------------------------------------------------------------------------------------
@@ -174,14 +176,17 @@ class KafkaConsumer:
 
     async def seek(self, topic: str, partition: int, after: Position | None) -> Position | None:
         self._ensure_open()
+        if self._sought is not None:
+            # Our own thread waits inside poll until ``assigned`` has returned.
+            return await asyncio.to_thread(self._seek, (topic, partition), after, self._sought.update)
         await self._recover()
-        return await self._on_thread(lambda: self._seek((topic, partition), after))
+        return await self._on_thread(lambda: self._seek((topic, partition), after, self._fetcher.seek))
 
-    def _seek(self, place: Place, after: Position | None) -> Position | None:
+    def _seek(self, place: Place, after: Position | None, go: Callable[[Mapping[Place, int]], None]) -> Position | None:
         if place not in self._fetcher.owned:
             raise NotAssigned(f"only assigned partitions can be sought in, was {place!r}")
         offset = self._places.behind(place, after)
-        self._fetcher.seek({place: offset})
+        go({place: offset})
         if after is None:
             return None
         if after.epoch == self._places.epoch(place[0]) and after.offset + 1 == offset:
@@ -288,8 +293,16 @@ class KafkaConsumer:
     def _assigned(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = self._here(partitions)
         self._fetcher.add(places)
-        if places and self._told is not None:
+        if not places or self._told is None:
+            return
+        sought: dict[Place, int] = {}
+        self._sought = sought
+        try:
             self._tell(self._told.assigned(places))
+        finally:
+            self._sought = None
+        if sought:
+            self._fetcher.begin(places, sought)
 
     def _revoked(self, _: Consumer, partitions: list[TopicPartition]) -> None:
         places = [place for place in self._here(partitions) if place in self._fetcher.owned]

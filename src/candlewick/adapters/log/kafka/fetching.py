@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from candlewick.adapters._kafka.admin import Place
 from candlewick.adapters._kafka.errors import is_fenced, translated
@@ -62,6 +62,12 @@ class Fetcher:
     def add(self, places: Iterable[Place]) -> None:
         """The group gave these partitions; where they begin the client asks itself."""
         self.owned.update(places)
+
+    def begin(self, places: Iterable[Place], offsets: Mapping[Place, int]) -> None:
+        """Read what the group has just given: from these offsets on, the rest from where the group is. Called while the
+        client tells of them, once."""
+        self.kafka.incremental_assign([self._there(place, offsets.get(place, OFFSET_INVALID)) for place in places])
+        self._next.update(offsets)
 
     def drop(self, places: Iterable[Place]) -> None:
         """What is held of these is nobody's any more."""
