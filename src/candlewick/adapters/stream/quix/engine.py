@@ -1,0 +1,313 @@
+"""Quix's application driven from a thread of ours. The only file that touches what Quix keeps private; ``PRIVATE``
+lists it, and a test fails when a new version has moved it.
+
+What is changed, and why:
+- signal handlers are the process's own, so none are installed;
+- before state is restored, no transaction may be open on a changelog: a killed owner's may have committed its
+  positions already and its state not yet, and Quix restores only up to the oldest open one;
+- partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
+  group, though another member has done the same messages by then;
+- a member that leaves gives its seat up at once, static or not;
+- restoring ends when there is nothing left to read, without waiting out a whole second.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from quixstreams import Application, message_context
+from quixstreams.kafka import ConnectionConfig
+from quixstreams.sinks import BaseSink
+from quixstreams.state.rocksdb import RocksDBOptions
+
+from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin
+from candlewick.adapters._kafka.errors import cause, is_fenced
+from candlewick.adapters._kafka.options import KafkaOptions
+from candlewick.adapters.stream.quix.changelog import Changelogs
+from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters.stream.quix.state import QuixState
+from candlewick.kernel.errors import Retryable
+from candlewick.ports.log import LogUnavailable
+
+PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
+    "quixstreams.Application": (
+        "_setup_signal_handlers", "_get_internal_producer", "_on_assign", "_on_lost", "_exception_handler",
+        "_consumer", "_failed",
+    ),
+    "quixstreams.internal_consumer.InternalConsumer": ("_consumer",),
+    "quixstreams.state.StateStoreManager": ("_recovery_manager",),
+    "quixstreams.state.recovery.RecoveryManager": (
+        "_get_position_with_cache", "_recovery_loop", "MAX_INVALID_OFFSET_ATTEMPTS",
+    ),
+    "quixstreams.models.TopicManager": ("_internal_name", "_consumer_group"),
+}  # fmt: skip
+
+_STEP_S = 0.01
+_LEAVE_S = 2.0
+_QUIX_POLL_S = 1.0
+_RESTORE_POLL_S = 0.1
+
+_CHATTER = logging.getLogger("quixstreams")
+# What goes wrong is told by the error that ends the engine; a trace on standard error is nobody's.
+_CHATTER.addHandler(logging.NullHandler())
+_CHATTER.propagate = False
+
+
+class PartitionsLost(Retryable):
+    """The member was silent for so long that others have its partitions."""
+
+    code = "PARTITIONS_LOST"
+
+
+class Work(Protocol):
+    """What the engine calls, all on its thread."""
+
+    def take(
+        self,
+        topic: str,
+        partition: int,
+        offset: int,
+        key: object,
+        value: bytes | None,
+        headers: object,
+        state: QuixState,
+    ) -> None:
+        """One message, its topic by the brokers' name."""
+        ...
+
+    def ending(self, produce: Callable[..., None]) -> None:
+        """A commit begins: what is to be in it is produced now."""
+        ...
+
+    def ended(self) -> None:
+        """All of it is with the brokers; only the end of the transaction is missing."""
+        ...
+
+    def committed(self) -> None: ...
+
+    def expired(self, places: Sequence[tuple[str, int]]) -> None:
+        """In these partitions the group's position has left by retention; it goes on at the oldest kept."""
+        ...
+
+    def looked(self, behind: Callable[[], int]) -> None:
+        """Once a turn; ``behind()`` says how many records the own partitions hold that were not read."""
+        ...
+
+    def read_failed(self, error: Exception) -> bool:
+        """Whether reading goes on past it."""
+        ...
+
+
+class Engine(Application):
+    """One life, from ``run`` to ``stop`` or its first error. Names are the brokers' own."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        brokers: str,
+        admin: Admin,
+        kafka: KafkaOptions,
+        stream: StreamOptions,
+        group: str,
+        member: str,
+        state_dir: str,
+        topics: Sequence[str],
+    ) -> None:
+        """Raises what the brokers' refusal or silence raises."""
+        self._work = work
+        self._admin_of_ours = admin
+        self._patience_s = kafka.transaction_s + kafka.answer_within_s
+        self._verdict_s = 2 * kafka.heartbeat_s + 0.5
+        self.seat_is_taken = False
+        reading = kafka.reading(brokers, "stream", group.removeprefix(kafka.prefix), member)
+        writing = kafka.writing(brokers, "stream", f"{group.removeprefix(kafka.prefix)}.{member}")
+        for settings in (reading, writing):
+            settings.pop("bootstrap.servers")
+            settings.pop("logger", None)
+        # An engine commits every few ms and has nothing else to do meanwhile.
+        reading["fetch.wait.max.ms"] = 5
+        super().__init__(
+            broker_address=ConnectionConfig(bootstrap_servers=brokers),
+            consumer_group=group,
+            auto_offset_reset="earliest",
+            commit_interval=stream.commit_s,
+            commit_every=stream.commit_messages,
+            consumer_extra_config=reading,
+            producer_extra_config=writing,
+            state_dir=state_dir,
+            rocksdb_options=RocksDBOptions(
+                write_buffer_size=stream.write_buffer_bytes,
+                max_write_buffer_number=2,
+                block_cache_size=stream.block_cache_bytes,
+                max_total_wal_size=4 * stream.write_buffer_bytes,
+                open_max_retries=5,
+                open_retry_backoff=0.5,
+            ),
+            on_consumer_error=lambda error, message, logger: work.read_failed(error),
+            on_processing_error=lambda error, row, logger: False,
+            on_producer_error=lambda error, row, logger: False,
+            consumer_poll_timeout=stream.poll_s,
+            loglevel=None,
+            auto_create_topics=False,
+            auto_recover_from_source_offset_out_of_range=False,
+            topic_manager=Changelogs(admin, brokers, group, kafka, stream),
+            request_timeout=kafka.answer_within_s,
+            processing_guarantee="exactly-once",
+            # The client finds its brokers again by itself; silence is told by the calls that fail.
+            broker_availability_timeout=0,
+        )
+        self._inputs = frozenset(topics)
+        for name in topics:
+            frame = self.dataframe(self.topic(name, value_deserializer="bytes", key_deserializer="bytes"))
+            frame.update(self._message, stateful=True, metadata=True)
+            context = frame.processing_context
+        context.sink_manager.register(_Ending(work, context.producer))
+        context.dataframe_registry.register_periodic_task(lambda: work.looked(self._behind))
+        _hasten(context.state_manager, self._consumer)
+
+    def _message(self, value: bytes | None, key: object, timestamp: int, headers: object, state: QuixState) -> None:
+        where = message_context()
+        self._work.take(where.topic, where.partition, where.offset, key, value, headers, state)
+
+    def _behind(self) -> int:
+        client = self._consumer
+        own = [place for place in client.assignment() if place.topic in self._inputs]
+        count = 0
+        for place in client.position(own) if own else ():
+            low, high = client.get_watermark_offsets(place, cached=True)
+            count += max(high - max(place.offset, low), 0)
+        return count
+
+    # -- Quix's own, changed ------------------------------------------------------------------------------------------
+
+    def _setup_signal_handlers(self) -> None:
+        pass
+
+    def _get_internal_producer(self, on_error: Any = None, transactional: bool | None = None) -> Any:
+        producer: Any = super()._get_internal_producer(on_error=on_error, transactional=transactional)
+        if transactional is None:
+            end = producer.commit_transaction
+
+            def commit(positions: Any, group: Any, timeout: float | None = None) -> None:
+                self._work.ended()
+                end(positions, group, timeout)
+                self._work.committed()
+
+            producer.commit_transaction = commit
+        return producer
+
+    def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        inputs = [(one.topic, one.partition) for one in partitions if one.topic in self._inputs]
+        self._await_quiet([(one.topic, one.partition) for one in partitions if one.topic not in self._inputs])
+        if inputs:
+            self._move_up(inputs)
+        super()._on_assign(consumer, partitions)
+
+    def _await_quiet(self, changelogs: Sequence[tuple[str, int]]) -> None:
+        """Until no transaction is open on these."""
+        admin, deadline = self._admin_of_ours, time.monotonic() + self._patience_s
+        waiting = list(changelogs)
+        while waiting:
+            ends = admin.offsets(waiting, LATEST, visible=False)
+            seen = admin.offsets(waiting, LATEST)
+            waiting = [place for place in waiting if seen[place] < ends[place]]
+            if waiting:
+                if time.monotonic() > deadline:
+                    raise LogUnavailable(f"a transaction stays open on a changelog, was {waiting[0]!r}")
+                time.sleep(_STEP_S)
+
+    def _move_up(self, inputs: Sequence[tuple[str, int]]) -> None:
+        """Positions that left by retention go to the oldest kept; the state stays."""
+        asked = [TopicPartition(topic, partition) for topic, partition in inputs]
+        lows = self._admin_of_ours.offsets(inputs, EARLIEST)
+        left = [
+            TopicPartition(one.topic, one.partition, lows[one.topic, one.partition])
+            for one in self._consumer.committed(asked, timeout=self._patience_s)
+            if 0 <= one.offset < lows[one.topic, one.partition]
+        ]
+        if left:
+            self._consumer.commit(offsets=left, asynchronous=False)
+            self._work.expired([(one.topic, one.partition) for one in left])
+
+    def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        super()._on_lost(consumer, partitions)
+        if not self._failed:
+            raise PartitionsLost(f"{len(partitions)} partitions are another member's now")
+
+    def _exception_handler(self, kind: Any, error: Any, trace: Any) -> Any:
+        done = super()._exception_handler(kind, error, trace)  # type: ignore[no-untyped-call]
+        client = self._consumer._consumer
+        if error is None:
+            self._leave(client)
+        elif is_fenced(bare(error)):
+            self.seat_is_taken = self._is_taken(client)
+        return done
+
+    def _leave(self, client: Any) -> None:
+        # A static member that closes keeps its seat until its time-out; one that unsubscribes gives it up.
+        with contextlib.suppress(KafkaException):
+            client.unsubscribe()
+            deadline = time.monotonic() + _LEAVE_S
+            while client.memberid() and time.monotonic() < deadline:
+                client.poll(_STEP_S)
+
+    def _is_taken(self, client: Any) -> bool:
+        """Fenced by another process of the same name, or only by a time-out that passed? The group knows."""
+        deadline = time.monotonic() + self._verdict_s
+        while time.monotonic() < deadline:
+            with contextlib.suppress(Exception):
+                message = client.poll(_STEP_S)
+                if message is not None and message.error() is not None and is_fenced(message.error()):
+                    return True
+        return False
+
+
+class _Ending(BaseSink):
+    """Quix flushes its sinks first thing in every commit: the place where a round ends."""
+
+    def __init__(self, work: Work, producer: Any) -> None:
+        super().__init__()
+        self._work, self._producer = work, producer
+
+    def add(self, *_: Any, **__: Any) -> None:
+        raise AssertionError("nothing is sent to this sink")
+
+    def flush(self) -> None:
+        self._work.ending(self._producer.produce)
+
+
+def _hasten(states: Any, consumer: Any) -> None:
+    """Restoring ends at a poll that finds nothing, and Quix polls for a second there."""
+    recovery = states._recovery_manager
+    loop, poll = recovery._recovery_loop, consumer.poll
+
+    def quickly() -> None:
+        consumer.poll = lambda timeout=None: poll(_RESTORE_POLL_S)
+        try:
+            loop()
+        finally:
+            consumer.poll = poll
+
+    def position(one: Any) -> Any:
+        return consumer.position([TopicPartition(one.changelog_name, one.partition_num)])[0]
+
+    recovery._recovery_loop = quickly
+    recovery._get_position_with_cache = position
+    recovery.MAX_INVALID_OFFSET_ATTEMPTS *= int(_QUIX_POLL_S / _RESTORE_POLL_S)
+
+
+def bare(error: BaseException) -> BaseException:
+    """What lies under Quix's own exceptions."""
+    while cause(error) is None:
+        inner: object = getattr(error, "error", None)
+        if isinstance(inner, KafkaError):
+            error = KafkaException(inner)
+            break
+        if error.__cause__ is None:
+            return error
+        error = error.__cause__
+    return error

@@ -1,0 +1,20 @@
+"""What the runtime on Quix Streams may be told beside ``KafkaOptions``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """``commit_s`` and ``commit_messages``: a commit comes after whichever is first. ``changelog_replicas`` None: as
+    many as the input topic has. ``changelog_segment_bytes``: only closed segments are compacted, so it bounds what a
+    cold start reads beside the state itself. ``changelog_dirty_ratio``: compaction begins at this share of dirt.
+    ``write_buffer_bytes`` and ``block_cache_bytes`` are RocksDB's, for each partition."""
+
+    commit_s: float = 0.02
+    commit_messages: int = 512
+    poll_s: float = 0.02
+    changelog_replicas: int | None = None
+    changelog_segment_bytes: int = 64 << 20
+    changelog_dirty_ratio: float = 0.3
+    write_buffer_bytes: int = 4 << 20
+    block_cache_bytes: int = 8 << 20
