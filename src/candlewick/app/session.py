@@ -86,7 +86,7 @@ def _check_venue(exchange: str) -> None:
 
 async def is_reachable(configuration: Configuration) -> bool:
     """Whether the live venue answers now."""
-    from candlewick.app.profiles.embedded import new_venue
+    from candlewick.app.profiles.machine import new_venue
 
     try:
         venue = new_venue(LIVE, SystemClock(), configuration.app, configuration.data_dir)

@@ -1,5 +1,6 @@
 """Questions to the brokers. Every method waits for the answer and is called on a thread."""
 
+import contextlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -140,7 +141,16 @@ class Admin:
             wanted = {place: spec for place in wanted if (place.topic, place.partition) not in found}
             if wanted:
                 time.sleep(_STEP_S)
+                # The client asks the leader that it knows of, and learns of a new one minutes later by itself.
+                self._made = None
+                self._look_again({place.topic for place in wanted})
         return found
+
+    def _look_again(self, topics: Iterable[str]) -> None:
+        """The client goes on asking the leader it knows, in the epoch it knows, until it is told to look."""
+        for topic in topics:
+            with contextlib.suppress(KafkaException):
+                self._client.list_topics(topic, timeout=self._within_s)
 
     def delete_before(self, offsets: Mapping[Place, int]) -> None:
         """Records before these offsets leave."""

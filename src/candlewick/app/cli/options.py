@@ -42,6 +42,14 @@ def add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", default="1", metavar="N", help="times real time for --replay, or max (default 1)")
 
 
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """--profile."""
+    parser.add_argument(
+        "--profile", choices=("embedded", "cluster"), default="embedded",
+        help="embedded: files in the data dir; cluster: Kafka, PostgreSQL, Redis, S3 as the [cluster] settings say",
+    )  # fmt: skip
+
+
 def configuration(
     parsed: argparse.Namespace,
     *,

@@ -62,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
 async def _record(parsed: argparse.Namespace, stop: asyncio.Event) -> int:
     from candlewick.adapters.frames.reader import Header
     from candlewick.adapters.frames.writer import FrameWriter
-    from candlewick.app.profiles.embedded import new_venue
+    from candlewick.app.profiles.machine import new_venue
     from candlewick.kernel.system import SystemClock
 
     config = configuration(parsed)

@@ -1,18 +1,26 @@
-"""Start some services in this process, each on its own port (8000 + its place), beside others on the same data dir."""
+"""Start some services in this process, each on its own port (8000 + its place), beside others on the same data dir or
+on the same servers."""
 
 import argparse
 import asyncio
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from candlewick.app.cli.options import add_common, add_listening, add_replay, configuration
+from candlewick.app.cli.options import add_common, add_listening, add_profile, add_replay, configuration
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.registry import SERVICES, load
 from candlewick.kernel import logging
 from candlewick.kernel.system import settle
 
+if TYPE_CHECKING:
+    from candlewick.app.configuration import Configuration
+    from candlewick.app.runtime.resources import Resources
+    from candlewick.app.session import Session
+
 EXAMPLES = """examples:
   candlewick run stream history --data-dir ./data
   candlewick run gateway --data-dir ./data --port 8000
+  candlewick run market --profile cluster --member market-2 --data-dir ./market-2
   candlewick run collector --replay day.gz --speed max --data-dir ./data
 """
 
@@ -23,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_listening(parser)
     parser.add_argument("--exchange", default="demo", help="venue to follow (default: demo)")
     add_replay(parser)
+    add_profile(parser)
+    parser.add_argument(
+        "--member", metavar="NAME",
+        help="this process among those of the same services; the same name again after a restart (default: theirs)",
+    )  # fmt: skip
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -39,7 +52,6 @@ async def serve(
     from candlewick.app import session as sessions
     from candlewick.app.http.page import Page
     from candlewick.app.http.server import Server, bind
-    from candlewick.app.profiles.embedded import EmbeddedResources
     from candlewick.app.runtime.host import running
 
     config = configuration(parsed)
@@ -55,10 +67,9 @@ async def serve(
     logging.configure(config.app.log_level, config.app.log_format)
     listeners = {name: bind(config.app.host, config.app.port + load(name).place) for name in parsed.services}
     await asyncio.to_thread(kernels.warm, session.exchange)
-    resources = EmbeddedResources(
-        config.data_dir, config.app, mode=session.mode, archived=session.archived, on_step=on_step
-    )
-    async with running(parsed.services, config, resources, member="-".join(parsed.services)) as host:
+    resources = _resources(parsed, config, session, on_step)
+    member = parsed.member or "-".join(parsed.services)
+    async with running(parsed.services, config, resources, member=member) as host:
         servers = []
         for name, hosted in host.hosted.items():
             server = Server(Page(hosted.app) if name == "gateway" else hosted.app, listeners[name])
@@ -70,3 +81,23 @@ async def serve(
         for server in servers:
             await server.stop()
     return 0
+
+
+def _resources(
+    parsed: argparse.Namespace, config: "Configuration", session: "Session", on_step: Callable[[str], None] | None
+) -> "Resources":
+    if parsed.profile == "cluster":
+        from candlewick.app.profiles.cluster import ClusterResources
+
+        return ClusterResources(
+            config.data_dir,
+            config.app,
+            config.cluster,
+            services=parsed.services,
+            mode=session.mode,
+            archived=session.archived,
+            on_step=on_step,
+        )
+    from candlewick.app.profiles.embedded import EmbeddedResources
+
+    return EmbeddedResources(config.data_dir, config.app, mode=session.mode, archived=session.archived, on_step=on_step)

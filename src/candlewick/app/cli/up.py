@@ -1,5 +1,9 @@
-"""Start everything in one process: feeds, event log, candles, the API and the page. Ctrl-C ends it; nothing is left
-half written, and the next start goes on where this one stopped."""
+"""Start everything: feeds, event log, candles, the API and the page. Ctrl-C ends it; nothing is left half written, and
+the next start goes on where this one stopped.
+
+With --profile embedded all runs in one process on files in the data dir. With --profile cluster each service is a
+process of its own on the servers of the [cluster] settings: topics, databases and the bucket are made where they are
+missing, and a process that ends is begun again."""
 
 import argparse
 import asyncio
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from candlewick import __version__
 from candlewick.app import session as sessions
-from candlewick.app.cli.options import add_common, add_listening, add_replay, configuration
+from candlewick.app.cli.options import add_common, add_listening, add_profile, add_replay, configuration
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.configuration import Configuration
 from candlewick.app.registry import SERVICES
@@ -25,6 +29,7 @@ EXAMPLES = """examples:
   candlewick up --exchange demo --port 9000     the demo market, on another port
   candlewick up --replay recording.gz --speed 60
   candlewick up --set market.symbols=BTC-USDT,ETH-USDT
+  candlewick up --profile cluster --config servers.toml
 """
 _PROBE_INTERVAL_S = 60.0
 
@@ -36,11 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--exchange", default="auto", help="venue to follow, or demo (default: binance if it answers, else demo)"
     )
     add_replay(parser)
+    add_profile(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
     started = time.perf_counter()
-    return run_until_signal(lambda stop: _serve(parsed, stop, started))
+    serve = _supervise if parsed.profile == "cluster" else _serve
+    return run_until_signal(lambda stop: serve(parsed, stop, started))
 
 
 async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float) -> int:
@@ -80,6 +87,47 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
         await server.stop()
+    print("stopped; everything accepted is stored", file=sys.stderr, flush=True)
+    return 0
+
+
+async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: float) -> int:
+    """One process a service, on the cluster's servers."""
+    import msgspec
+
+    from candlewick.app import kernels
+    from candlewick.app.cluster import processes
+    from candlewick.app.cluster.preparing import prepare
+
+    config = configuration(parsed)
+    logging.configure(config.app.log_level, config.app.log_format)
+    session = await _session(parsed, config)
+    if session.files:
+        raise sessions.MixedReplay("the cluster profile plays recordings; files of candles and trades are for import")
+    servers = config.cluster
+    if session.mode == "replay" and not servers.prefix:
+        # Recorded prices do not mix with live ones of the same venue.
+        servers = msgspec.structs.replace(servers, prefix="replay.")
+    if session.why:
+        print(session.why, file=sys.stderr, flush=True)
+    print("preparing topics, databases and the bucket ...", file=sys.stderr, flush=True)
+    own = await prepare(servers, SERVICES, config.data_dir)
+    await asyncio.to_thread(kernels.warm, session.exchange)
+    supervisor = processes.supervisor(parsed, config, session, own)
+    try:
+        await supervisor.start()
+        seconds = time.perf_counter() - started
+        where = f"({session.detail}, {len(SERVICES)} processes, data in {config.data_dir})"
+        address = f"http://{config.app.host}:{config.app.port}"
+        print(f"Candlewick {__version__} is ready in {seconds:.1f} s: {address}  {where}", flush=True)
+        await stop.wait()
+    finally:
+        print("stopping ...", file=sys.stderr, flush=True)
+        statuses = await supervisor.stop()
+    failed = {name: status for name, status in statuses.items() if status}
+    if failed:
+        print(f"stopped; not every process ended well: {failed}", file=sys.stderr, flush=True)
+        return 1
     print("stopped; everything accepted is stored", file=sys.stderr, flush=True)
     return 0
 

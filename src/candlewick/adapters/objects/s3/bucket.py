@@ -8,7 +8,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from candlewick.adapters.objects.s3.errors import translated
+from candlewick.adapters.objects.s3.errors import is_no_bucket, translated
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Config
@@ -44,6 +44,8 @@ class S3Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
         Raises ObjectsUnavailable.
         """
+        if await self._is_there():
+            return False
         # To an address whose host stands for the bucket, an empty object with the bucket's name is the request that
         # makes the bucket.
         root = self._client(prefix=None, checksum_algorithm=None, config={"virtual_hosted_style_request": True})
@@ -55,6 +57,19 @@ class S3Bucket(msgspec.Struct, frozen=True, kw_only=True):
             # A bucket has no etag, and an answer without one is an error to the client.
             if "ETag Header missing" not in str(error):
                 raise translated(error, self.name) from error
+        return True
+
+    async def _is_there(self) -> bool:
+        """Asked first: a server may answer the request to make a bucket that it has with a failure of its own."""
+        root = self._client(prefix=None, checksum_algorithm=None, config=None)
+        try:
+            # From a key behind all others on: what is in the bucket need not be counted.
+            async for _ in obstore.list(root, offset="\U0010ffff", chunk_size=1):
+                break
+        except (BaseError, OSError) as error:
+            if is_no_bucket(error):
+                return False
+            raise translated(error, self.name) from error
         return True
 
     def _client(self, *, prefix: str | None, checksum_algorithm: str | None, config: "S3Config | None") -> S3Store:

@@ -17,10 +17,15 @@ def is_beyond_the_end(error: BaseException) -> bool:
     return _NO_RANGE in str(error)
 
 
+def is_no_bucket(error: BaseException) -> bool:
+    """Whether the server says that it has no such bucket."""
+    return _NO_BUCKET in str(error)
+
+
 def translated(error: BaseException, key: str) -> CandlewickError:
     """What to raise instead."""
     text = str(error)
-    if _NO_BUCKET in text:
+    if is_no_bucket(error):
         return no_bucket(key)
     if isinstance(error, FileNotFoundError):
         return ObjectNotFound(f"no such object, was {key!r}")

@@ -1,0 +1,45 @@
+"""The processes of one machine: ``candlewick run`` for each service, as the command line and the session ask."""
+
+import argparse
+from collections.abc import Mapping
+
+import msgspec
+
+from candlewick.app.cluster.supervisor import Child, Supervisor, command
+from candlewick.app.configuration import ClusterSettings, Configuration
+from candlewick.app.registry import load
+from candlewick.app.session import Session, data_dir_of
+from candlewick.kernel.settings import ENV_PREFIX
+
+
+def supervisor(
+    parsed: argparse.Namespace, config: Configuration, session: Session, servers: Mapping[str, ClusterSettings]
+) -> Supervisor:
+    """Not started. ``servers`` are the settings of each service's process."""
+    app = config.app
+    given = arguments(parsed, config, session)
+    children = {name: Child(name, command(name, given), environment(own)) for name, own in servers.items()}
+    health = {name: (app.host, app.port + load(name).place) for name in servers}
+    return Supervisor(children, health)
+
+
+def arguments(parsed: argparse.Namespace, config: Configuration, session: Session) -> list[str]:
+    """Everything after ``candlewick run SERVICE``, no secret among it: the command line is everybody's to read."""
+    place = data_dir_of(session, parsed.data_dir, config) or config.data_dir
+    given = ["--profile", "cluster", "--data-dir", str(place), "--exchange", session.exchange]
+    if parsed.config is not None:
+        given += ["--config", str(parsed.config)]
+    for name in ("port", "log_level", "log_format"):
+        if (value := getattr(parsed, name)) is not None:
+            given += [f"--{name.replace('_', '-')}", str(value)]
+    for assignment in parsed.assignments:
+        if not assignment.strip().startswith("cluster."):
+            given += ["--set", assignment]
+    if session.paths:
+        given += ["--speed", "max" if session.speed == 0 else f"{session.speed:g}", "--replay", *session.paths]
+    return given
+
+
+def environment(own: ClusterSettings) -> dict[str, str]:
+    """A process's own cluster settings as its environment."""
+    return {f"{ENV_PREFIX}CLUSTER__{name.upper()}": str(value) for name, value in msgspec.structs.asdict(own).items()}

@@ -1,0 +1,167 @@
+"""The cluster profile: every port on a server of its own, one process a service."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from candlewick.app.configuration import AppSettings, ClusterSettings
+from candlewick.app.profiles.machine import Machine
+from candlewick.kernel.errors import CandlewickError, Fatal, Rejected
+from candlewick.ports.cache import Cache
+from candlewick.ports.log import EventLog
+from candlewick.ports.objects import Objects
+
+if TYPE_CHECKING:
+    from candlewick.adapters.log.kafka import KafkaOptions
+    from candlewick.adapters.objects.s3 import S3Bucket
+
+
+class ServerNotNamed(Rejected):
+    """A setting that the cluster profile cannot do without is empty."""
+
+    code = "SERVER_NOT_NAMED"
+
+
+class ClientsMissing(Fatal):
+    """The packages that talk to the cluster's servers are not installed."""
+
+    code = "CLIENTS_MISSING"
+
+
+class ClusterResources(Machine):
+    """app.runtime.resources.Resources on Kafka, PostgreSQL, Redis, S3. The data dir holds what
+    can be made again (the stream's state) and what never was elsewhere: trades that wait on disk, raw frames."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        settings: AppSettings,
+        servers: ClusterSettings,
+        *,
+        services: Sequence[str],
+        mode: str,
+        archived: str = "",
+        on_step: Callable[[str], None] | None = None,
+    ) -> None:
+        """``services`` are those of this process. Raises ServerNotNamed, ClientsMissing, BadServerUrl."""
+        check_clients()
+        from candlewick.adapters.cache.redis import RedisCache
+        from candlewick.adapters.log.kafka import KafkaEventLog
+        from candlewick.adapters.objects.s3 import S3Objects
+
+        super().__init__(data_dir, settings, mode=mode, archived=archived, on_step=on_step)
+        self._servers = servers
+        self._options = kafka_options(servers)
+        self.log: EventLog = KafkaEventLog(
+            named(servers, "kafka_brokers"),
+            self.clock,
+            self.ids,
+            options=self._options,
+            unfinished=[f"{name}.relay" for name in services],
+            on_step=on_step,
+        )
+        self.cache: Cache = RedisCache(
+            named(servers, "redis_url"), self.clock, self.ids, namespace=f"{servers.prefix}candlewick"
+        )
+        self.objects: Objects = S3Objects(bucket(servers), self.ids, style=servers.s3_style)
+
+    async def open(self) -> None:
+        await self.log.open()
+        self.begin()
+
+    async def close(self) -> None:
+        await self.end()
+        await self.objects.close()
+        with suppress(CandlewickError):
+            await self.cache.close()
+        await self.log.close()
+
+    async def own(self, port: str, service: str, member: str) -> Any:
+        match port:
+            case "database":
+                from candlewick.adapters.db.postgres import PostgresDatabase
+
+                database = PostgresDatabase(named(self._servers, "postgres_url"), name=f"candlewick {service}")
+                await database.open()
+                return database
+            case "candles":
+                from candlewick.adapters.candles.postgres import PostgresCandleStore
+
+                store = PostgresCandleStore(
+                    named(self._servers, "postgres_url"),
+                    replica_url=self._servers.postgres_replica_url or None,
+                    name=f"candlewick {service} candles",
+                    on_step=self.on_step,
+                )
+                await store.open()
+                return store
+            case "jobs":
+                from candlewick.adapters.jobs.pool import PoolJobs
+
+                folder = self.data_dir / service
+                await asyncio.to_thread(folder.mkdir, exist_ok=True)
+                return PoolJobs(folder / "jobs.db", self.clock, self.ids)
+            case "stream":
+                from candlewick.adapters.stream.quix import QuixStreamRuntime
+
+                return QuixStreamRuntime(
+                    named(self._servers, "kafka_brokers"),
+                    clock=self.clock,
+                    member=member,
+                    state_dir=self.data_dir / service,
+                    options=self._options,
+                    on_step=self.on_step,
+                )
+            case _:
+                raise Rejected(f"the cluster profile offers no port of this name, was {port!r}")
+
+
+def check_clients() -> None:
+    """Raises ClientsMissing."""
+    for package in ("aio_pika", "asyncpg", "confluent_kafka", "obstore", "quixstreams", "redis"):
+        if find_spec(package) is None:
+            raise ClientsMissing(
+                f"the clients of the cluster's servers are not installed, was {package!r} the first that is missing",
+                hint="pip install 'candlewick[cluster]'",
+            )
+
+
+def kafka_options(servers: ClusterSettings) -> "KafkaOptions":
+    """Settings of every Kafka client of a process."""
+    from candlewick.adapters.log.kafka import KafkaOptions
+
+    return KafkaOptions(prefix=servers.prefix)
+
+
+def bucket(servers: ClusterSettings) -> "S3Bucket":
+    """The bucket of ``s3_url``: http(s)://KEY:SECRET@host:port/bucket. Raises ServerNotNamed."""
+    from candlewick.adapters.objects.s3 import S3Bucket
+
+    parts = urlsplit(named(servers, "s3_url"))
+    name, _, prefix = parts.path.strip("/").partition("/")
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not name:
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+        raise ServerNotNamed(f"cluster.s3_url must be http(s)://KEY:SECRET@host:port/bucket, was {shown!r}")
+    host = f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    return S3Bucket(
+        name=name,
+        endpoint=host,
+        access=unquote(parts.username) if parts.username else None,
+        secret=unquote(parts.password) if parts.password else None,
+        prefix="/".join(part for part in (prefix, servers.prefix.strip(".")) if part),
+    )
+
+
+def named(servers: ClusterSettings, setting: str) -> str:
+    """A setting that must not be empty. Raises ServerNotNamed."""
+    value: str = getattr(servers, setting)
+    if not value:
+        raise ServerNotNamed(
+            f"the cluster profile needs cluster.{setting}, which is empty",
+            hint=f"Set it in candlewick.toml, by CANDLEWICK_CLUSTER__{setting.upper()}, or with --set",
+        )
+    return value
