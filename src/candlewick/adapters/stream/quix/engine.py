@@ -8,6 +8,7 @@ What is changed, and why:
 - partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
+- a commit comes when there is nothing more to read, not only when its time is up;
 - restoring ends when there is nothing left to read, without waiting out a whole second.
 """
 
@@ -40,12 +41,13 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     "quixstreams.internal_consumer.InternalConsumer": ("_consumer",),
     "quixstreams.state.StateStoreManager": ("_recovery_manager",),
     "quixstreams.state.recovery.RecoveryManager": (
-        "_get_position_with_cache", "_recovery_loop", "MAX_INVALID_OFFSET_ATTEMPTS",
+        "do_recovery", "_get_position_with_cache", "MAX_INVALID_OFFSET_ATTEMPTS",
     ),
     "quixstreams.models.TopicManager": ("_internal_name", "_consumer_group"),
 }  # fmt: skip
 
 _STEP_S = 0.01
+_LINGER_S = 0.001
 _LEAVE_S = 2.0
 _QUIX_POLL_S = 1.0
 _RESTORE_POLL_S = 0.1
@@ -166,10 +168,33 @@ class Engine(Application):
             frame.update(self._message, stateful=True, metadata=True)
             context = frame.processing_context
         context.sink_manager.register(_Ending(work, context.producer))
-        context.dataframe_registry.register_periodic_task(lambda: work.looked(self._behind))
-        _hasten(context.state_manager, self._consumer)
+        self._context = context
+        context.dataframe_registry.register_periodic_task(self._turn)
+        self._is_in_hand = self._is_taken_now = False
+        self._poll = self._consumer.poll
+        self._consumer.poll = self._paced_poll  # type: ignore[method-assign]
+        _hasten(context.state_manager._recovery_manager, self._consumer, self._inputs)
+
+    # -- one turn: a poll, its message, a commit when it is time ------------------------------------------------------
+
+    def _paced_poll(self, timeout: float | None = None) -> Any:
+        """Nobody waits for more while something is in hand, nor for a whole second while state is restored."""
+        if self._context.state_manager.recovery_required:
+            timeout = _RESTORE_POLL_S
+        elif self._is_in_hand:
+            timeout = _LINGER_S
+        return self._poll(timeout)
+
+    def _turn(self) -> None:
+        """Quix commits by time and count alone: a replay wants large commits, a live feed early ones. So all that is
+        there goes into one, and it is committed as soon as there is nothing more."""
+        self._work.looked(self._behind)
+        if self._is_in_hand and not self._is_taken_now:
+            self._context.commit_checkpoint(force=True)
+        self._is_taken_now = False
 
     def _message(self, value: bytes | None, key: object, timestamp: int, headers: object, state: QuixState) -> None:
+        self._is_in_hand = self._is_taken_now = True
         where = message_context()
         self._work.take(where.topic, where.partition, where.offset, key, value, headers, state)
 
@@ -194,6 +219,7 @@ class Engine(Application):
 
             def commit(positions: Any, group: Any, timeout: float | None = None) -> None:
                 self._work.ended()
+                self._is_in_hand = False
                 end(positions, group, timeout)
                 self._work.committed()
 
@@ -202,9 +228,12 @@ class Engine(Application):
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         inputs = [(one.topic, one.partition) for one in partitions if one.topic in self._inputs]
-        self._await_quiet([(one.topic, one.partition) for one in partitions if one.topic not in self._inputs])
-        if inputs:
-            self._move_up(inputs)
+        changelogs = [(one.topic, one.partition) for one in partitions if one.topic not in self._inputs]
+        self._await_quiet(changelogs)
+        begins = self._admin_of_ours.offsets(changelogs, EARLIEST) | self._begins(inputs)
+        for one in partitions:
+            # Told where to begin, the client need not ask, which it does up to a second later.
+            one.offset = begins[one.topic, one.partition]
         super()._on_assign(consumer, partitions)
 
     def _await_quiet(self, changelogs: Sequence[tuple[str, int]]) -> None:
@@ -220,18 +249,21 @@ class Engine(Application):
                     raise LogUnavailable(f"a transaction stays open on a changelog, was {waiting[0]!r}")
                 time.sleep(_STEP_S)
 
-    def _move_up(self, inputs: Sequence[tuple[str, int]]) -> None:
-        """Positions that left by retention go to the oldest kept; the state stays."""
-        asked = [TopicPartition(topic, partition) for topic, partition in inputs]
-        lows = self._admin_of_ours.offsets(inputs, EARLIEST)
-        left = [
-            TopicPartition(one.topic, one.partition, lows[one.topic, one.partition])
-            for one in self._consumer.committed(asked, timeout=self._patience_s)
-            if 0 <= one.offset < lows[one.topic, one.partition]
-        ]
+    def _begins(self, inputs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Where the group goes on. Positions that left by retention go to the oldest kept; the state stays."""
+        begins = self._admin_of_ours.offsets(inputs, EARLIEST)
+        left = []
+        for one in self._consumer.committed([TopicPartition(*place) for place in inputs], timeout=self._patience_s):
+            if one.error is not None:
+                raise KafkaException(one.error)
+            place = (one.topic, one.partition)
+            if 0 <= one.offset < begins[place]:
+                left.append(TopicPartition(*place, begins[place]))
+            begins[place] = max(one.offset, begins[place])
         if left:
             self._consumer.commit(offsets=left, asynchronous=False)
             self._work.expired([(one.topic, one.partition) for one in left])
+        return begins
 
     def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         super()._on_lost(consumer, partitions)
@@ -280,22 +312,23 @@ class _Ending(BaseSink):
         self._work.ending(self._producer.produce)
 
 
-def _hasten(states: Any, consumer: Any) -> None:
-    """Restoring ends at a poll that finds nothing, and Quix polls for a second there."""
-    recovery = states._recovery_manager
-    loop, poll = recovery._recovery_loop, consumer.poll
-
-    def quickly() -> None:
-        consumer.poll = lambda timeout=None: poll(_RESTORE_POLL_S)
-        try:
-            loop()
-        finally:
-            consumer.poll = poll
+def _hasten(recovery: Any, consumer: Any, inputs: frozenset[str]) -> None:
+    """Restoring ends at a poll that finds nothing, when the position is at the end; Quix would believe a position it
+    asked for up to a second ago. And the client's threads look at partitions that go on only once a second, unless
+    something is asked of their broker."""
+    restore = recovery.do_recovery
 
     def position(one: Any) -> Any:
         return consumer.position([TopicPartition(one.changelog_name, one.partition_num)])[0]
 
-    recovery._recovery_loop = quickly
+    def restore_and_wake() -> None:
+        restore()
+        own = [TopicPartition(one.topic, one.partition, 0) for one in consumer.assignment() if one.topic in inputs]
+        if own:
+            with contextlib.suppress(KafkaException):
+                consumer.offsets_for_times(own, timeout=_QUIX_POLL_S)
+
+    recovery.do_recovery = restore_and_wake
     recovery._get_position_with_cache = position
     recovery.MAX_INVALID_OFFSET_ATTEMPTS *= int(_QUIX_POLL_S / _RESTORE_POLL_S)
 
