@@ -26,6 +26,25 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("events_produced_total", "counter", "Events written to the log by a service.", ("service", "topic")),
     Metric("events_duplicate_total", "counter", "Events dropped because they had been seen.", ("service", "topic")),
     Metric("events_dead_total", "counter", "Events put among the dead letters.", ("service", "topic", "code")),
+    Metric(
+        "service_calls_total", "counter", "Questions put to another service, by how they ended.", ("target", "outcome")
+    ),
+    Metric(
+        "service_call_seconds", "histogram", "Time until another service had answered, retries included.", ("target",)
+    ),
+    Metric("service_retries_total", "counter", "Questions put to another service once more.", ("target",)),
+    Metric(
+        "service_breaker_open", "gauge", "1 while another service is not asked because it did not answer.", ("target",)
+    ),
+    Metric(
+        "service_missing", "gauge", "1 while a service that this one depends on does not serve.", ("service", "target")
+    ),
+    Metric(
+        "deadline_exceeded_total",
+        "counter",
+        "Requests refused or given up because the asker's time was over.",
+        ("service",),
+    ),
     Metric("consumer_lag", "gauge", "Records visible in the log and not yet taken by a service.", ("service",)),
     Metric("service_state", "gauge", "1 for the state a service is in.", ("service", "state")),
     Metric("service_restarts_total", "counter", "Times a service was started again after a failure.", ("service",)),

@@ -41,6 +41,7 @@ def problem(status: int) -> dict[str, Any]:
         409: "It contradicts what is there.",
         422: "The request is at fault.",
         503: "Cannot be answered now; the same request may succeed later.",
+        504: "There was no time left to answer; a request that changes something may have been carried out.",
         507: "The disk is full; nothing was changed, and what was accepted before is safe.",
     }
     content = {"application/problem+json": {"schema": {"$ref": REF.format(name=PROBLEM)}}}

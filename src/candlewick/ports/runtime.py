@@ -90,13 +90,21 @@ class Messaging(Protocol):
 
 
 class ServiceClient(Protocol):
-    """HTTP to another service; in one process its ASGI app is called directly, and callers do not know which."""
+    """HTTP to another service; in one process its ASGI app is called directly, and callers do not know which.
+
+    A call ends by the deadline of the request or work that it is part of (``kernel.net.deadline.within``), else by a
+    time-out of its own. It may be put again where that is safe.
+    """
 
     async def get(self, path: str, params: Mapping[str, str] = {}) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers (lower case names), body. Raises Retryable when the service cannot be asked."""
+        """Status, headers (lower case names), body. Raises Retryable when the service cannot be asked, as
+        DeadlineExceeded when the time was over."""
         ...
 
-    async def post(self, path: str, body: bytes) -> tuple[int, Mapping[str, str], bytes]: ...
+    async def post(self, path: str, body: bytes, *, key: str | None = None) -> tuple[int, Mapping[str, str], bytes]:
+        """As ``get``. With ``key``, by which the other service knows a second request for the first one put again, it
+        may be sent more than once."""
+        ...
 
 
 class Context(Protocol):

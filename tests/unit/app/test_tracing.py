@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from candlewick.app.tracing import NoTracer, OtlpTracer, TracesUnavailable, new_tracer
+from candlewick.app.tracing import NoTracer, OtlpTracer, TracesUnavailable, carrier_of, new_tracer
 
 
 @pytest.fixture
@@ -66,3 +66,44 @@ def test_missing_packages_are_said_with_what_to_do(monkeypatch):
     with pytest.raises(TracesUnavailable) as caught:
         new_tracer("http://127.0.0.1:9")
     assert "candlewick[otel]" in str(caught.value)
+
+
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_a_trace_goes_on_in_the_next_process(collector):
+    endpoint, _ = collector
+    tracer = new_tracer(endpoint)
+    assert tracer.carrier() == {}
+    with tracer.serving("GET /ohlcv", {"traceparent": PARENT, "tracestate": "a=b"}, service="gateway"):
+        outer = tracer.carrier()
+        with tracer.serving("GET /ohlcv", {"traceparent": PARENT}, service="market"), tracer.span("GET history"):
+            inner = tracer.carrier()
+    assert outer["tracestate"] == inner["tracestate"] == "a=b"
+    assert outer["traceparent"].split("-")[1] == inner["traceparent"].split("-")[1] == PARENT.split("-")[1]
+    assert len({PARENT, outer["traceparent"], inner["traceparent"]}) == 3, "each span is the next one's parent"
+    tracer.close()
+
+
+def test_a_process_without_traces_hands_them_on():
+    tracer = NoTracer()
+    with tracer.serving("x", carrier_of(PARENT.encode(), b"a=b")):
+        assert tracer.carrier() == {"traceparent": PARENT, "tracestate": "a=b"}
+        with tracer.serving("y", {}):
+            assert tracer.carrier()["traceparent"] == PARENT
+    assert tracer.carrier() == {}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "00-0-0-01",
+        PARENT.upper(),
+        PARENT.replace("00-", "ff-", 1),
+        f"00-{'0' * 32}-b7ad6b7169203331-01",
+        "x" * 5000,
+    ],
+)
+def test_what_is_no_trace_is_not_handed_on(bad):
+    assert carrier_of(bad.encode(), b"a=b") == {}

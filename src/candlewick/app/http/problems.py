@@ -1,5 +1,6 @@
 """Errors as the outside sees them: application/problem+json (RFC 9457) with a stable code. The only status table."""
 
+import math
 from http import HTTPStatus
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from candlewick.kernel.errors import CandlewickError, Conflict, NotFound, Rejected, Retryable, StorageFull
 from candlewick.kernel.logging import correlation_id
+from candlewick.kernel.net.deadline import DeadlineExceeded
 from candlewick.kernel.openapi import Problem
 
 _STATUS: tuple[tuple[type[CandlewickError], int], ...] = (
@@ -14,6 +16,7 @@ _STATUS: tuple[tuple[type[CandlewickError], int], ...] = (
     (Conflict, 409),
     (Rejected, 422),
     (StorageFull, 507),
+    (DeadlineExceeded, 504),
     (Retryable, 503),
     (CandlewickError, 500),
 )
@@ -31,11 +34,16 @@ def plain(status: int, code: str, detail: str) -> Problem:
     return Problem(HTTPStatus(status).phrase, status, code, detail, correlation_id())
 
 
-async def send(problem: Problem, send: Any) -> None:
-    """Answer an ASGI HTTP request with a problem."""
+def retry_after(error: CandlewickError | None = None) -> bytes:
+    """Whole seconds for ``Retry-After``: what the error knows, at least 1."""
+    return str(max(1, math.ceil(getattr(error, "retry_after_s", 0.0)))).encode()
+
+
+async def send(problem: Problem, send: Any, *, error: CandlewickError | None = None) -> None:
+    """Answer an ASGI HTTP request with a problem; ``error`` is what it tells of."""
     body = msgspec.json.encode(problem)
     headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     if problem.status == 503:
-        headers.append((b"retry-after", b"1"))
+        headers.append((b"retry-after", retry_after(error)))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

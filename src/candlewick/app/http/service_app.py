@@ -1,7 +1,9 @@
 """One service as an ASGI application: health and metrics, hot paths, then its router; errors as problems."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, cast
 
 import msgspec
@@ -13,12 +15,16 @@ from starlette.routing import BaseRoute, Match
 
 from candlewick import __version__
 from candlewick.app.http import openapi, problems
+from candlewick.app.http.headers import CORRELATION, DEGRADED, MODE, Asked
 from candlewick.app.tracing import Tracer
+from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.lifecycle import Health, State
 from candlewick.kernel.logging import correlated
 from candlewick.kernel.metrics import Metrics
+from candlewick.kernel.net import deadline as deadlines
+from candlewick.kernel.net.deadline import Deadline, DeadlineExceeded
 from candlewick.kernel.openapi import Problem, reply
 
 Scope = MutableMapping[str, Any]
@@ -26,20 +32,35 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_CORRELATION = b"x-correlation-id"
-_MODE = b"x-candlewick-mode"
 _SERVING = (State.READY, State.DEGRADED)
+# What can be given up at any point, because it changes nothing.
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class HealthView(msgspec.Struct, frozen=True):
-    """Whether a service serves."""
+    """Whether a service serves, and what it has to do without: names of services, and since when (ms UTC)."""
 
     service: str
     status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
+    missing: dict[str, int] = {}
+
+
+class Neighbour(msgspec.Struct, frozen=True):
+    """A service that this one asks or hears of, as it was found last: its state (``unreachable`` when it does not
+    answer, ``unknown`` before the first look), since when (ms UTC), why, and what that one misses itself."""
+
+    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped", "unreachable", "unknown"]
+    since: int
+    detail: str = ""
+    missing: dict[str, int] = {}
+
+    @property
+    def serves(self) -> bool:
+        return self.status in ("ready", "degraded", "unknown")
 
 
 class HealthDetail(msgspec.Struct, frozen=True):
-    """A service's state, its reason, and facts of its own."""
+    """A service's state, its reason, facts of its own, and the services that it asks or hears of."""
 
     service: str
     version: str
@@ -47,6 +68,8 @@ class HealthDetail(msgspec.Struct, frozen=True):
     status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
     detail: str
     facts: dict[str, str | int | float | bool | None]
+    missing: dict[str, int] = {}
+    services: dict[str, Neighbour] = {}
 
 
 class Dependency(msgspec.Struct, frozen=True):
@@ -57,13 +80,13 @@ class Dependency(msgspec.Struct, frozen=True):
 
 
 class Dependencies(msgspec.Struct, frozen=True):
-    """The ports that a service stands on, by name."""
+    """The ports that a service stands on and the services that it asks or hears of, by name."""
 
     service: str
     dependencies: dict[str, Dependency]
 
 
-_OWN_SCHEMAS = (HealthView, HealthDetail, Dependencies)
+_OWN_SCHEMAS = (HealthView, HealthDetail, Neighbour, Dependencies)
 
 
 class ServiceApp:
@@ -76,15 +99,19 @@ class ServiceApp:
         title: str,
         mode: str,
         health: Callable[[], Health],
+        missing: Callable[[], Mapping[str, int]],
+        neighbours: Callable[[], Mapping[str, Neighbour]],
         dependencies: Callable[[], Awaitable[Mapping[str, str | None]]],
         metrics: Metrics,
+        clock: Clock,
         ids: IdSource,
         logger: Any,
         tracer: Tracer,
     ) -> None:
         self._name, self._mode = name, mode.encode()
         self._health, self._dependencies, self._metrics = health, dependencies, metrics
-        self._ids, self._logger, self._tracer = ids, logger, tracer
+        self._missing, self._neighbours = missing, neighbours
+        self._clock, self._ids, self._logger, self._tracer = clock, ids, logger, tracer
         self._hot: Mapping[str, ASGIApp] = {}
         self._schemas: Sequence[type[msgspec.Struct]] = _OWN_SCHEMAS
         self._title = title
@@ -159,42 +186,50 @@ class ServiceApp:
         return next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
 
     async def _http_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = scope["headers"]
-        given = next((value for name, value in headers if name == _CORRELATION), b"")
-        correlation = given if 0 < len(given) <= 64 and given.isascii() and given.decode().isprintable() else b""
+        asked = Asked(scope["headers"])
+        correlation = asked.correlation
         if not correlation:
             correlation = self._ids.new().hex.encode()
-            scope["headers"] = [*headers, (_CORRELATION, correlation)]
+            scope["headers"] = [*scope["headers"], (CORRELATION, correlation)]
         started = time.perf_counter()
-        status = 500
+        status, has_begun = 500, False
+        limit = asyncio.timeout(None)
 
         async def answer(message: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, has_begun
             if message["type"] == "http.response.start":
-                status = message["status"]
-                out = [h for h in message.get("headers", ()) if h[0] != _CORRELATION]
-                out += [(_CORRELATION, correlation), (_MODE, self._mode)]
-                message["headers"] = out
+                status, has_begun = message["status"], True
+                if limit.when() is not None:
+                    with suppress(RuntimeError):  # it has run out already: this is the problem that tells so
+                        limit.reschedule(None)  # what has begun to answer may take its time
+                message["headers"] = self._told(message.get("headers", ()), correlation)
             await send(message)
 
-        path = scope["path"]
+        path, method = scope["path"], scope["method"]
         hot = self._hot_for(path)
-        with correlated(correlation.decode()), self._tracer.span(f"{scope['method']} {path}", service=self._name):
+        trace = self._tracer.serving(f"{method} {path}", asked.trace, service=self._name)
+        with correlated(correlation.decode()), trace:
             try:
                 if not path.startswith(("/health", "/metrics", "/service/")) and self._health().state not in _SERVING:
                     detail = f"service {self._name} is {self._health().state.value}"
                     await problems.send(problems.plain(503, "SERVICE_NOT_READY", detail), answer)
-                elif hot is not None:
-                    await hot(scope, receive, answer)
+                    return
+                work = cast(Any, hot if hot is not None else self.api)
+                if (deadline := asked.deadline(self._clock)) is None:
+                    await work(scope, receive, answer)
                 else:
-                    await self.api(scope, receive, cast(Any, answer))
+                    await self._in_time(work(scope, receive, answer), deadline, limit, method)
             except CandlewickError as error:
-                await problems.send(problems.of(error), answer)
+                if has_begun:  # returning before the end lets the server break the connection off, and that tells
+                    self._logger.warning("answer broke off", path=path, code=error.code, detail=error.detail)
+                else:
+                    await problems.send(problems.of(error), answer, error=error)
             except Exception:
                 self._logger.exception("request failed", path=path)
-                await problems.send(
-                    problems.plain(500, "INTERNAL", "this request failed; the log has the reason"), answer
-                )
+                if not has_begun:
+                    await problems.send(
+                        problems.plain(500, "INTERNAL", "this request failed; the log has the reason"), answer
+                    )
             finally:
                 route = scope.get("route")
                 label = getattr(route, "path", None) or ("hot" if hot is not None else "other")
@@ -202,11 +237,45 @@ class ServiceApp:
                     "http_request_seconds", time.perf_counter() - started, self._name, label, str(status)
                 )
 
+    async def _in_time(
+        self, work: Coroutine[Any, Any, None], deadline: Deadline, limit: asyncio.Timeout, method: str
+    ) -> None:
+        """Work for an asker who waits no longer than ``deadline``. Raises DeadlineExceeded when that is over before the
+        work began, or before a request that changes nothing was answered."""
+        with deadlines.within(deadline) as held:
+            if held.is_over():
+                work.close()
+                self._metrics.count("deadline_exceeded_total", 1, self._name)
+                raise DeadlineExceeded("the asker's time was over before this request was begun")
+            try:
+                async with limit:
+                    if method in _SAFE:
+                        limit.reschedule(asyncio.get_running_loop().time() + held.remaining_s())
+                    await work
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                self._metrics.count("deadline_exceeded_total", 1, self._name)
+                raise DeadlineExceeded("the asker's time was over before this request was answered") from None
+
+    def _told(self, headers: Iterable[tuple[bytes, bytes]], correlation: bytes) -> list[tuple[bytes, bytes]]:
+        """The headers of a reply with what each carries. What another service answered says itself what it misses."""
+        out = [h for h in headers if h[0] != CORRELATION]
+        if not any(name == MODE for name, _ in out):
+            out.append((MODE, self._mode))
+            if missing := self._missing():
+                out.append((DEGRADED, ", ".join(missing).encode()))
+        out.append((CORRELATION, correlation))
+        return out
+
     # -- errors ------------------------------------------------------------------------------------------------
 
     async def _known(self, _: Request, error: Exception) -> Response:
         assert isinstance(error, CandlewickError)
-        return _reply(problems.of(error))
+        answer = _reply(problems.of(error))
+        if answer.status_code == 503:
+            answer.headers["retry-after"] = problems.retry_after(error).decode()
+        return answer
 
     async def _invalid(self, _: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
@@ -245,7 +314,8 @@ class ServiceApp:
     async def _get_health(self) -> Response:
         """Whether the service serves: 200 when ready or degraded, 503 otherwise."""
         health = self._health()
-        return _json({"service": self._name, "status": health.state.value}, 200 if health.state in _SERVING else 503)
+        body = {"service": self._name, "status": health.state.value, "missing": self._missing()}
+        return _json(body, 200 if health.state in _SERVING else 503)
 
     async def _get_detailed(self) -> Response:
         """State, reason and the service's own facts."""
@@ -257,6 +327,8 @@ class ServiceApp:
             "status": health.state.value,
             "detail": health.detail,
             "facts": health.facts,
+            "missing": self._missing(),
+            "services": self._neighbours(),
         }
         return _json(body, 200 if health.state in _SERVING else 503)
 
@@ -264,6 +336,8 @@ class ServiceApp:
         """Each port the service stands on: ok, or what is wrong with it."""
         found = await self._dependencies()
         body = {name: {"ok": fault is None, "detail": fault} for name, fault in found.items()}
+        for name, neighbour in self._neighbours().items():
+            body[name] = {"ok": neighbour.serves, "detail": None if neighbour.serves else neighbour.detail}
         return _json({"service": self._name, "dependencies": body}, 200)
 
     async def _get_openapi(self) -> Response:

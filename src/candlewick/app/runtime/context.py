@@ -9,6 +9,7 @@ from candlewick.app.runtime.resources import Resources
 from candlewick.app.tracing import Tracer
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.lifecycle import ServiceSpec
+from candlewick.kernel.net import deadline
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
 from candlewick.ports.database import Database
@@ -150,7 +151,8 @@ class ServiceContext:
         return self._upstreams(service)
 
     def background(self, name: str, work: Awaitable[None]) -> None:
-        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        with deadline.without():  # begun by a request perhaps, but not part of it
+            task: asyncio.Task[None] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._finished(name, done))
 

@@ -1,18 +1,24 @@
 """Runs services in this process: start in order, ready, restart what fails, stop in reverse."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 from candlewick.app import registry
 from candlewick.app.configuration import Configuration
+from candlewick.app.http.addresses import Addresses
 from candlewick.app.http.client import AsgiClient, HttpClient
+from candlewick.app.http.neighbours import Neighbours
 from candlewick.app.http.proxy import Proxy
-from candlewick.app.http.service_app import ServiceApp
+from candlewick.app.http.service_app import Neighbour, ServiceApp
+from candlewick.app.http.upstream import Upstreams
 from candlewick.app.runtime.context import ServiceContext
 from candlewick.app.runtime.resources import Resources
 from candlewick.app.tracing import new_tracer
+from candlewick.contracts import topics
+from candlewick.kernel.clock import NS_PER_MS
 from candlewick.kernel.errors import CandlewickError, Fatal
 from candlewick.kernel.lifecycle import Health, Service, ServiceSpec, State
 from candlewick.kernel.logging import logger as new_logger
@@ -30,7 +36,10 @@ class Hosted:
         self._host = host
         self.logger = new_logger(spec.name)
         self.state, self.detail = State.STOPPED, ""
+        self.since_ms = host.resources.clock.now_ns() // NS_PER_MS
         self.restarts = 0
+        self.depends_on = dependencies(spec)
+        self._missing: tuple[int, dict[str, int]] = (-1, {})
         self._service: Service | None = None
         self._context: ServiceContext | None = None
         self._restart: asyncio.Task[None] | None = None
@@ -39,8 +48,11 @@ class Hosted:
             title=spec.purpose,
             mode=host.resources.mode,
             health=self.health,
+            missing=self.missing,
+            neighbours=self.neighbours,
             dependencies=self._dependencies,
             metrics=host.resources.metrics,
+            clock=host.resources.clock,
             ids=host.resources.ids,
             logger=self.logger,
             tracer=host.tracer,
@@ -54,9 +66,25 @@ class Hosted:
         return self._service
 
     def health(self) -> Health:
-        if self.state is State.READY and self._service is not None:
-            return self._service.health()
-        return Health(self.state, self.detail)
+        if self.state is not State.READY or self._service is None:
+            return Health(self.state, self.detail)
+        own = self._service.health()
+        if not self.missing() or own.state not in (State.READY, State.DEGRADED):
+            return own
+        told = [own.detail] if own.detail else []
+        told += [_told(name, at) for name, at in self.neighbours().items() if not at.serves]
+        return Health(State.DEGRADED, "; ".join(told), own.facts)
+
+    def missing(self) -> Mapping[str, int]:
+        """The services that this one asks or hears of and that do not serve, and since when (ms UTC)."""
+        if self._missing[0] != self._host.changes:
+            found = {name: at.since for name, at in self.neighbours().items() if not at.serves}
+            self._missing = self._host.changes, found
+        return self._missing[1]
+
+    def neighbours(self) -> Mapping[str, Neighbour]:
+        """Every service that this one asks or hears of, as it is known here."""
+        return {name: self._host.neighbour(name) for name in self.depends_on}
 
     async def _dependencies(self) -> Any:
         return await self._context.dependencies() if self._context is not None else {}
@@ -137,8 +165,21 @@ class Hosted:
 
     def _become(self, state: State, detail: str = "") -> None:
         self.state, self.detail = state, detail
+        self.since_ms = self._host.resources.clock.now_ns() // NS_PER_MS
+        self._host.changed()
         for each in State:
             self._host.resources.metrics.gauge("service_state", float(each is state), self.spec.name, each.value)
+
+
+def dependencies(spec: ServiceSpec[Any]) -> tuple[str, ...]:
+    """The services that this one asks, and those whose events it takes, in the order of their start."""
+    wanted = {*spec.calls, *(topics.BY_NAME[taken.topic].producer for taken in spec.consumes)} - {spec.name}
+    return tuple(name for name in registry.SERVICES if name in wanted)
+
+
+def _told(name: str, at: Neighbour) -> str:
+    since = datetime.fromtimestamp(at.since // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{name} is {at.status} since {since}{f' ({at.detail})' if at.detail else ''}"
 
 
 def _reason(error: BaseException) -> str:
@@ -152,18 +193,31 @@ class Host:
         self, names: Sequence[str], configuration: Configuration, resources: Resources, *, member: str
     ) -> None:
         self.configuration, self.resources, self.member = configuration, resources, member
-        self.tracer = new_tracer(configuration.app.otlp_endpoint)
+        app = configuration.app
+        self.tracer = new_tracer(app.otlp_endpoint)
         self.hosted: dict[str, Hosted] = {}
+        self.changes = 0
+        self._timeout_s = app.call_timeout_s
+        self._upstreams = Upstreams(
+            Addresses(app.service_urls, app.host, app.port),
+            clock=resources.clock,
+            metrics=resources.metrics,
+            tracer=self.tracer,
+            timeout_s=app.call_timeout_s,
+        )
         for name in (n for n in registry.SERVICES if n in names):
             spec = registry.load(name)
             self.hosted[name] = Hosted(self, spec, configuration.section(spec.settings, name)[0])
-        self._app = configuration.app
+        elsewhere = {name for hosted in self.hosted.values() for name in hosted.depends_on} - self.hosted.keys()
+        upstreams = [self._upstreams.of(name) for name in registry.SERVICES if name in elsewhere]
+        self._neighbours = Neighbours(upstreams, resources.clock, new_logger("host"), self.changed)
         self._lag: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start every service in order. One that fails is named in the error; those started before are stopped."""
         await self.resources.open()
         self._lag = asyncio.ensure_future(self._watch_loop())
+        self._neighbours.start()
         for hosted in self.hosted.values():
             await hosted.start()
 
@@ -172,22 +226,44 @@ class Host:
             await hosted.stop()
         if self._lag is not None:
             self._lag.cancel()
+        await self._neighbours.stop()
+        await self._upstreams.close()
         await self.resources.close()
         await asyncio.to_thread(self.tracer.close)
-
-    def address(self, service: str) -> str:
-        """Base URL of a service that runs as a process of its own."""
-        return f"http://{self._app.host}:{self._app.port + registry.load(service).place}"
 
     def upstream(self, service: str) -> Any:
         if service in self.hosted:
             return self.hosted[service].app
-        return Proxy(self.address(service))
+        return Proxy(self._upstreams.of(service))
 
     def client(self, service: str) -> AsgiClient | HttpClient:
         if service in self.hosted:
-            return AsgiClient(self.hosted[service].app, service)
-        return HttpClient(self.address(service), service)
+            return AsgiClient(
+                self.hosted[service].app,
+                service,
+                clock=self.resources.clock,
+                tracer=self.tracer,
+                timeout_s=self._timeout_s,
+            )
+        return HttpClient(self._upstreams.of(service))
+
+    def neighbour(self, service: str) -> Neighbour:
+        """A service as this process knows it, its own or another's."""
+        if (hosted := self.hosted.get(service)) is None:
+            return self._neighbours.of(service)
+        if hosted.state is State.READY:
+            return Neighbour("ready", hosted.since_ms)
+        if hosted.state is State.STARTING and not hosted.restarts:
+            return Neighbour("unknown", hosted.since_ms, "it has not started yet")
+        return Neighbour(hosted.state.value, hosted.since_ms, hosted.detail)
+
+    def changed(self) -> None:
+        """A service of this process, or one that it looks after, is not what it was."""
+        self.changes += 1
+        for hosted in self.hosted.values():
+            missing = hosted.missing()
+            for name in hosted.depends_on:
+                self.resources.metrics.gauge("service_missing", float(name in missing), hosted.spec.name, name)
 
     async def _watch_loop(self) -> None:
         """Law 16's gate: how late timers run."""

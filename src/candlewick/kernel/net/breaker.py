@@ -24,7 +24,8 @@ class BreakerState(Enum):
 
 class CircuitBreaker:
     """Opens after ``failures`` in a row, stays open for ``open_s`` (doubling up to ``open_cap_s`` while trials fail),
-    then lets one trial through: its success closes, its failure opens again.
+    then lets one trial through: its success closes, its failure opens again. Every ``check`` that passed is followed
+    by one of ``succeeded``, ``failed`` and ``abandoned``.
     """
 
     def __init__(self, clock: Clock, *, failures: int = 5, open_s: float = 10.0, open_cap_s: float = 300.0) -> None:
@@ -67,8 +68,21 @@ class CircuitBreaker:
 
     def failed(self) -> None:
         self._failed += 1
-        if self._state is BreakerState.OPEN or self._failed >= self._limit:
-            self._state = BreakerState.OPEN
-            self._openings += 1
-            self._opened_at = self._clock.monotonic_ns()
+        if self._state is BreakerState.CLOSED and self._failed < self._limit:
+            return
+        # What was under way when it opened fails late: that says nothing new, and must not prolong the pause.
+        if self._state is BreakerState.OPEN and not self._trial_out:
+            return
+        self._state = BreakerState.OPEN
+        self._openings += 1
+        self._opened_at = self._clock.monotonic_ns()
         self._trial_out = False
+
+    def abandoned(self) -> None:
+        """The attempt ended without telling anything of the server: it was cancelled, or was given no time."""
+        self._trial_out = False
+
+    def look_again(self) -> None:
+        """There is a sign of life: the trial need not wait for the pause to end."""
+        if self._state is BreakerState.OPEN:
+            self._opened_at = self._clock.monotonic_ns() - int(self._cap_s * NS_PER_SECOND)
