@@ -40,6 +40,7 @@ class RabbitHarness:
             ack_timeout_s=self.ack_timeout_s,
             max_deliveries=self.max_deliveries,
             timeout_s=timeout_s,
+            settle_s=0.0,
         )
         self._handles.append(queue)
         await queue.open()

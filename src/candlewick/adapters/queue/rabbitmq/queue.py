@@ -9,7 +9,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelNotFoundEntity
 from aiormq.exceptions import ChannelLockedResource
 
-from candlewick.adapters.queue.rabbitmq.broker import Broker, translating
+from candlewick.adapters.queue.rabbitmq.broker import SETTLE_S, Broker, translating
 from candlewick.adapters.queue.rabbitmq.wire import dead_of
 from candlewick.adapters.queue.rabbitmq.worker import Worker
 from candlewick.kernel.clock import Clock
@@ -39,9 +39,14 @@ class RabbitQueue:
         ack_timeout_s: float = 60.0,
         max_deliveries: int = 5,
         timeout_s: float = 10.0,
+        settle_s: float = SETTLE_S,
+        broker: Broker | None = None,
     ) -> None:
-        """``name`` is what the server shows of this connection."""
-        self._broker = Broker(url, clock, namespace=namespace, name=name, timeout_s=timeout_s)
+        """``name`` is what the server shows of this connection. ``settle_s`` is waited, once in its life, for a queue
+        that is new, so that a server killed right then does not lose it. ``broker`` is another one's to share."""
+        self._broker = broker or Broker(
+            url, clock, namespace=namespace, name=name, timeout_s=timeout_s, settle_s=settle_s
+        )
         self._clock = clock
         self._ids = ids
         self._ack_timeout_s = ack_timeout_s

@@ -14,6 +14,7 @@ _NAME: Final = "candlewick-name"
 _HEADERS: Final = "candlewick-headers"
 _DELIVERIES: Final = "candlewick-deliveries"
 _REASON: Final = "candlewick-reason"
+_SHORT: Final = 255
 # What quorum queues count: deliveries that ended without an acknowledgement.
 _RETURNS: Final = "x-delivery-count"
 
@@ -44,7 +45,9 @@ def _message(command: Command, more: dict[str, Any]) -> Message:
     headers: dict[str, Any] = {_ID: command.id, _NAME: command.name, **more}
     if command.headers:
         headers[_HEADERS] = msgspec.json.encode(dict(command.headers)).decode()
-    return Message(command.body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT)
+    # For people and other clients, where it fits.
+    shown = command.id if len(command.id.encode()) <= _SHORT else None
+    return Message(command.body, headers=headers, delivery_mode=DeliveryMode.PERSISTENT, message_id=shown)
 
 
 def _command(message: AbstractIncomingMessage, deliveries: int) -> Command:
