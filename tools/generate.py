@@ -1,7 +1,8 @@
 """``./dev gen``: everything that is generated from something else, in the order in which one needs the other.
 
 Protobuf modules from proto/; the API's documents from a running product, and the page's types from them; the reference
-in docs/ and the tables in the services' READMEs. ``--lock`` resolves requirements/ anew instead.
+in docs/ and the tables in the services' READMEs; what deploy/ holds of services, alerts and metrics.
+``--lock`` resolves requirements/ anew instead.
 """
 
 import argparse
@@ -24,7 +25,7 @@ def main() -> int:
     print("+ protobuf modules", flush=True)
     gen_proto.generate(gen_proto.OUT)
     # processes of their own: the protobuf modules of this one may be the old ones
-    steps = [[sys.executable, "-m", "tools.openapi"], [sys.executable, "-m", "tools.reference"]]
+    steps = [[sys.executable, "-m", name] for name in ("tools.openapi", "tools.reference", "tools.deploy.pages")]
     if (ROOT / "web/node_modules").is_dir():
         steps.insert(1, ["npm", "--prefix", "web", "run", "--silent", "gen"])
     for step in steps:

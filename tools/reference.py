@@ -16,6 +16,7 @@ from candlewick.contracts import codec, topics
 from candlewick.kernel.metrics import CATALOGUE as METRICS
 from candlewick.quant.indicators.registry import catalogue as indicators
 from tools import catalogues, commands, diagram, openapi
+from tools.deploy import readings
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path("docs/reference")
@@ -75,7 +76,7 @@ In one process only the gateway opens a port; run alone, each opens the one belo
 """
 METRICS_HEAD = """# Metrics
 
-Served at `/metrics` of every service.
+Served at `/metrics` of every service. Alerts on them are in the [runbooks](../runbooks/index.md).
 
 """
 INDICATORS = """# Indicators
@@ -149,10 +150,10 @@ def services_page() -> str:
 
 def metrics_page() -> str:
     rows: Rows = [
-        (f"`candlewick_{m.name}`", m.kind, _code(m.labels), _cell(m.meaning))
+        (f"`candlewick_{m.name}`", m.kind, _code(m.labels), _cell(m.meaning), _cell(readings.of(m.name)))
         for m in sorted(METRICS, key=lambda metric: metric.name)
     ]
-    return NOTE + METRICS_HEAD + _table(("Metric", "Kind", "Labels", "Meaning"), rows)
+    return NOTE + METRICS_HEAD + _table(("Metric", "Kind", "Labels", "Meaning", "How to read it"), rows)
 
 
 def indicators_page() -> str:
