@@ -9,7 +9,7 @@ import msgspec
 
 import candlewick
 from candlewick.app import registry
-from candlewick.app.configuration import AppSettings
+from candlewick.app.configuration import OWN_SECTIONS
 from candlewick.kernel.errors import CandlewickError, Conflict, Corrupt, Fatal, NotFound, Rejected, Retryable
 from candlewick.kernel.lifecycle import ServiceSpec
 
@@ -51,7 +51,7 @@ def advice(kind: type[CandlewickError]) -> str:
 
 def settings() -> Iterator[tuple[str, type[msgspec.Struct]]]:
     """Section name and class of all settings: the process's own, then each service's."""
-    yield "app", AppSettings
+    yield from OWN_SECTIONS.items()
     for spec in specs():
         yield spec.name, spec.settings
 

@@ -8,6 +8,8 @@ from candlewick.ports.log import MixedKeys, NewRecord
 
 #: The record header that holds the envelope.
 HEADER = "envelope"
+#: They are few and people read them; every partition costs brokers memory and a fetch.
+DEAD_LETTER_PARTITIONS = 1
 _KEYS_KEPT = 100_000
 
 
@@ -17,9 +19,9 @@ class Names:
     def __init__(self, topics: Sequence[Topic], prefix: str) -> None:
         self.topics = tuple(topics)
         self.prefix = prefix
-        self._partitions = {
-            name: topic.partitions for topic in topics for name in (topic.name, dead_letters(topic.name))
-        }
+        self._partitions: dict[str, int] = {}
+        for topic in topics:
+            self._partitions |= {topic.name: topic.partitions, dead_letters(topic.name): DEAD_LETTER_PARTITIONS}
         self._places: dict[tuple[str, str], tuple[str, int]] = {}
 
     def all(self) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from candlewick.adapters._kafka.admin import Admin
+from candlewick.adapters._kafka.names import DEAD_LETTER_PARTITIONS
 from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
 from candlewick.adapters.log.kafka.epochs import LEDGER, LEDGER_SETTINGS
 from candlewick.contracts.topics import Topic, dead_letters
@@ -54,7 +55,8 @@ def wanted(topics: Sequence[Topic], brokers: int, options: KafkaOptions) -> list
         for name, kept_s in ((topic.name, topic.retention_s), (dead_letters(topic.name), _DEAD_LETTERS_S)):
             cleanup = topic.cleanup if name == topic.name else "delete"
             settings = {"cleanup.policy": cleanup, "retention.ms": str(kept_s * 1000) if cleanup == "delete" else "-1"}
-            found.append(WantedTopic(options.prefix + name, topic.partitions, replicas, settings | common))
+            partitions = topic.partitions if name == topic.name else DEAD_LETTER_PARTITIONS
+            found.append(WantedTopic(options.prefix + name, partitions, replicas, settings | common))
     found.append(WantedTopic(options.prefix + LEDGER, 1, replicas, LEDGER_SETTINGS | common))
     return found
 

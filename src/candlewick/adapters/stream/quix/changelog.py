@@ -2,17 +2,19 @@
 asked for."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from quixstreams.models import TopicAdmin, TopicConfig, TopicManager
+from quixstreams.models.topics.exceptions import TopicNotFoundError
 
 from candlewick.adapters._kafka.admin import Admin
+from candlewick.adapters._kafka.errors import TopicsMissing
 from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
 from candlewick.adapters.stream.quix.options import StreamOptions
-from candlewick.ports.log import LogUnavailable
 
 _REPLICAS_SAFE = 3
-_KNOWN_S = 10.0
+_KNOWN_S = 5.0
 _STEP_S = 0.05
 
 
@@ -56,11 +58,21 @@ class Changelogs(TopicManager):
         partitions = config.num_partitions or 1
         if name not in self._ours.topics([name]):
             self._ours.create([(name, partitions, replicas, settings)])
-        deadline = time.monotonic() + _KNOWN_S
-        while name not in self._ours.metadata().topics:
+        wanted = TopicConfig(partitions, replicas, settings)
+        return _found(lambda: super(Changelogs, self).changelog_topic(stream_id, store_name, wanted))
+
+    def topic(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """One that is there; the product's topics are never made in passing."""
+        return _found(lambda: super(Changelogs, self).topic(name, *args, **kwargs))
+
+
+def _found(look: Callable[[], Any]) -> Any:
+    """Brokers learn of a new topic one by one. Raises TopicsMissing."""
+    deadline = time.monotonic() + _KNOWN_S
+    while True:
+        try:
+            return look()
+        except TopicNotFoundError as error:
             if time.monotonic() > deadline:
-                raise LogUnavailable(f"the changelog is not known to the brokers yet, was {name!r}")
+                raise TopicsMissing(str(error), hint="Run 'candlewick topics apply'") from None
             time.sleep(_STEP_S)
-        return super().changelog_topic(
-            stream_id=stream_id, store_name=store_name, config=TopicConfig(partitions, replicas, settings)
-        )

@@ -143,6 +143,12 @@ class QuixStreamRuntime:
         if worker is not None:
             await asyncio.to_thread(worker.stop)
 
+    async def abandon(self) -> None:
+        """Let go as a killed process would: nothing more is committed, the group hears nothing. For tests."""
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            await asyncio.to_thread(worker.abandon)
+
     async def caught_up(self) -> None:
         worker = self._worker
         if worker is None:
@@ -178,8 +184,8 @@ class _Worker:
         self.stats = StreamStats()
         self._names, self._options, self._clock = names, options, clock
         self._inputs = inputs
-        self._step, self._on_failure, self._on_trouble = on_step, on_failure, on_trouble
-        self._processor = Processor(operator, producer=producer, check_size=self._check_size, on_step=on_step)
+        self._on_step, self._on_failure, self._on_trouble = on_step, on_failure, on_trouble
+        self._processor = Processor(operator, producer=producer, check_size=self._check_size, on_step=self._step)
         self._ask: Callable[[], Progress] = lambda: Progress(brokers, admin, options, group, inputs)
         self._settings: dict[str, Any] = {
             "brokers": brokers,
@@ -195,6 +201,7 @@ class _Worker:
         self._engine: Engine | None = None
         self._round = Round()
         self._is_ending = False
+        self._is_abandoned = False
         self._counted_ns = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"operator-{operator.name}", daemon=True)
@@ -215,6 +222,12 @@ class _Worker:
             if engine is not None:
                 engine.stop()
             self._thread.join(_STOP_S)
+
+    def abandon(self) -> None:
+        """Die at the next step."""
+        self._is_abandoned = True
+        self._stop.set()
+        self._thread.join()
 
     def wait(self) -> None:
         """Until all that is visible now is done, by whichever member."""
@@ -360,7 +373,14 @@ class _Worker:
             )
         )
 
+    def _step(self, step: str) -> None:
+        if self._is_abandoned:
+            raise SimulatedCrash
+        self._on_step(step)
+
     def looked(self, behind: Callable[[], int]) -> None:
+        if self._is_abandoned:
+            raise SimulatedCrash
         now = self._clock.monotonic_ns()
         if now - self._counted_ns > _LAG_EVERY_NS:
             self._counted_ns = now
