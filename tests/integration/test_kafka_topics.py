@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from candlewick.adapters._kafka.admin import Admin
+from candlewick.adapters._kafka.errors import TopicsMissing
 from candlewick.adapters.log.kafka import KafkaEventLog
-from candlewick.adapters.log.kafka.event_log import TopicsMissing
 from candlewick.app.cli import main as cli
 from candlewick.contracts.topics import Topic
 from candlewick.kernel.errors import Conflict

@@ -28,6 +28,12 @@ class KafkaRefused(Rejected):
     code = "KAFKA_REFUSED"
 
 
+class TopicsMissing(Rejected):
+    """The brokers have not the topics of the catalogue, or not as it says."""
+
+    code = "TOPICS_MISSING"
+
+
 class ClientStopped(Fatal):
     """The client has lost its place among the brokers and cannot go on without risking order or doubles."""
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from confluent_kafka import Consumer
 
 from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin, Place
+from candlewick.adapters._kafka.errors import TopicsMissing
 from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.catalogue import KafkaTopics
@@ -28,12 +29,6 @@ from candlewick.ports.log import Assignment, LogUnavailable, NewRecord, Position
 T = TypeVar("T")
 _DEAD_LETTERS_S = 30 * 86_400
 _NEWS_S = 1.0
-
-
-class TopicsMissing(Rejected):
-    """The brokers have not the topics of the catalogue, or not as it says."""
-
-    code = "TOPICS_MISSING"
 
 
 class KafkaEventLog:
