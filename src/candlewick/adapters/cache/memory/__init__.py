@@ -1,5 +1,6 @@
 """A cache in this process's memory."""
 
 from candlewick.adapters.cache.memory.cache import MemoryCache
+from candlewick.adapters.cache.memory.windows import MemoryWindows
 
-__all__ = ["MemoryCache"]
+__all__ = ["MemoryCache", "MemoryWindows"]

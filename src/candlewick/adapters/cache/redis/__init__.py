@@ -2,5 +2,6 @@
 
 from candlewick.adapters.cache.redis.budget import SharedRateBudget
 from candlewick.adapters.cache.redis.cache import RedisCache
+from candlewick.adapters.cache.redis.windows import RedisWindows
 
-__all__ = ["RedisCache", "SharedRateBudget"]
+__all__ = ["RedisCache", "RedisWindows", "SharedRateBudget"]
