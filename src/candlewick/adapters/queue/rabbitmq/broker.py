@@ -32,7 +32,7 @@ _SERVER_LIMIT: Final = 1000
 # A server killed within a second of making a quorum queue may come back knowing its name but not its data: it takes no
 # message and gives none, for ever (RabbitMQ 3.10; seen at 0.5 s and before, not at 1 s).
 SETTLE_S: Final = 1.5
-_LEADER_WITHIN_S: Final = 3.0
+_LEADER_WITHIN_S: Final = 2.0
 
 
 @asynccontextmanager
@@ -152,40 +152,45 @@ class Broker:
 
     async def _is_there(self, name: str) -> bool:
         """Also when the queue does not answer."""
-        assert self._connection is not None
-        channel = self._connection.channel(publisher_confirms=False)
-        await channel.initialize(self.timeout_s)
         try:
-            await channel.declare_queue(name, passive=True, timeout=min(_LEADER_WITHIN_S, self.timeout_s))
-        except ChannelNotFoundEntity:
-            return False
+            return await self._answers(name)
         except TimeoutError:
             return True
-        finally:
-            if not channel.is_closed:
-                await channel.close()
-        return True
+
+    async def _answers(self, name: str) -> bool:
+        """False where there is no such queue. Raises TimeoutError where it has no leader."""
+        async with self._aside() as channel:
+            try:
+                await channel.declare_queue(name, passive=True, timeout=min(_LEADER_WITHIN_S, self.timeout_s))
+            except ChannelNotFoundEntity:
+                return False
+            return True
 
     async def _mend(self, queue: str) -> None:
         """The server went down while it made the queue. Where that left one without a leader it is taken away, and
         with it nothing: no sending to it was confirmed."""
-        assert self._connection is not None
-        for name in (self._main_name(queue), self._dead_name(queue)):
-            channel = self._connection.channel(publisher_confirms=False)
-            await channel.initialize(self.timeout_s)
+
+        async def mend(name: str) -> None:
             try:
-                await channel.declare_queue(name, passive=True, timeout=min(_LEADER_WITHIN_S, self.timeout_s))
-            except ChannelNotFoundEntity:
-                continue
+                await self._answers(name)
             except TimeoutError:
-                await channel.close()
-                channel = self._connection.channel(publisher_confirms=False)
-                await channel.initialize(self.timeout_s)
-                await channel.queue_delete(name, timeout=2 * self.timeout_s)
-            finally:
-                if not channel.is_closed:
-                    await channel.close()
+                async with self._aside() as channel:
+                    await channel.queue_delete(name, timeout=2 * self.timeout_s)
+
+        await asyncio.gather(*(mend(name) for name in (self._main_name(queue), self._dead_name(queue))))
         self._unsettled.discard(queue)
+
+    @asynccontextmanager
+    async def _aside(self) -> AsyncIterator[AbstractChannel]:
+        """A channel that may be closed by what is asked on it."""
+        assert self._connection is not None
+        channel = self._connection.channel(publisher_confirms=False)
+        await channel.initialize(self.timeout_s)
+        try:
+            yield channel
+        finally:
+            if not channel.is_closed:
+                await channel.close()
 
     @asynccontextmanager
     async def alone_with(self, channel: AbstractChannel, queue: str) -> AsyncIterator[None]:
