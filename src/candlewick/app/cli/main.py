@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "candlewick.app.cli.schemas",
         "compare the schemas in the registry with this version's, or register them",
     ),
+    "databases": (
+        "candlewick.app.cli.databases",
+        "make every service's database ready for this version, before a rollout",
+    ),
     "config": ("candlewick.app.cli.config", "show every setting and where its value comes from"),
     "doctor": ("candlewick.app.cli.doctor", "say what is wrong with this machine or configuration, and what to do"),
 }
