@@ -77,20 +77,16 @@ capabilities:
 
 {{/* What every process is told; no secret is among it. */}}
 {{- define "candlewick.settings.data" -}}
-{{- $catalogue := .root.Files.Get "catalogue.yaml" | fromYaml -}}
 CANDLEWICK_CLUSTER__KAFKA_BROKERS: {{ required "servers.kafka.brokers: host:port of some brokers, divided by commas" .root.Values.servers.kafka.brokers | quote }}
 CANDLEWICK_CLUSTER__PREFIX: {{ .root.Values.servers.prefix | quote }}
+CANDLEWICK_CLUSTER__S3_STYLE: {{ .root.Values.servers.s3.style | quote }}
 {{- with .root.Values.servers.registry.url }}
 CANDLEWICK_CLUSTER__REGISTRY_URL: {{ . | quote }}
 {{- end }}
 {{- with .root.Values.telemetry.otlpEndpoint }}
 CANDLEWICK_APP__OTLP_ENDPOINT: {{ . | quote }}
 {{- end }}
-{{- $addresses := list }}
-{{- range $catalogue.services }}
-{{- $addresses = append $addresses (printf "%s=http://%s:%v" .name (include "candlewick.name" (dict "root" $.root "service" .)) .port) }}
-{{- end }}
-CANDLEWICK_CLUSTER__SERVICES: {{ join "," $addresses | quote }}
+CANDLEWICK_APP__SERVICE_URLS: {{ printf "*=http://%s-{service}:{port}" (include "candlewick.fullname" .) | quote }}
 {{- range $name, $value := .root.Values.settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}

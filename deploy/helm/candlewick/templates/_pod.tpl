@@ -56,6 +56,11 @@ spec:
         - {{ $service.name }}
         - --profile
         - cluster
+        - --exchange
+        - {{ $root.Values.exchange }}
+        # the seat in consumer groups and the name of transactions: who comes back under its name takes both at once
+        - --member
+        - $(MEMBER)
         {{- with $settings.args }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -66,8 +71,7 @@ spec:
         - configMapRef:
             name: {{ include "candlewick.fullname" . }}-settings
       env:
-        # the seat in consumer groups and the name of transactions: a worker that comes back under its name takes both at once
-        - name: CANDLEWICK_APP__MEMBER
+        - name: MEMBER
           valueFrom:
             fieldRef:
               fieldPath: metadata.name
