@@ -20,6 +20,7 @@ from candlewick.kernel.system import SystemIds
 from candlewick.quant.candles.merge import ARRAYS
 from candlewick.testing import servers
 from tests.e2e.server import Product, free_port
+from tools.servers.__main__ import SETTINGS
 
 NEEDED = ("kafka", "postgres", "redis", "rabbitmq", "s3")
 MISSING = [reason for name in NEEDED if (reason := servers.why_not(name))]
@@ -34,17 +35,8 @@ class Cluster:
         self.prefix = f"t{SystemIds().new().hex[-10:]}."
         self.env = env or {}
         self.file = folder / "servers.toml"
-        settings = {
-            "kafka_brokers": servers.address("kafka"),
-            "prefix": self.prefix,
-            "postgres_admin_url": servers.address("postgres"),
-            "postgres_replica_url": servers.address("postgres_replica"),
-            "redis_url": servers.address("redis"),
-            "rabbitmq_url": servers.address("rabbitmq"),
-            "s3_url": servers.address("s3"),
-            "s3_style": "folders",
-            "registry_url": servers.address("registry"),
-        }
+        named = {name: servers.address(key) for name, key in SETTINGS.items()}
+        settings = {**named, "prefix": self.prefix, "s3_style": "folders"}
         rows = "".join(f'{name} = "{value or ""}"\n' for name, value in settings.items())
         self.file.write_text(f"[cluster]\n{rows}")
 

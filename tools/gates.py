@@ -12,7 +12,9 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -23,7 +25,7 @@ REPORTS = ROOT / ".dev/reports"
 PY = sys.executable
 NO_TESTS = 5  # pytest's exit status when it selected none
 SLOWEST = ("--durations=12", "--durations-min=2")
-SLOW = "e2e or kill or wheel or slow or serial"
+SLOW = "e2e or kill or wheel or slow or serial or cluster"
 
 
 @dataclass
@@ -39,9 +41,12 @@ class Step:
     output: str = ""
     counts: tuple[int, int, int] = (0, 0, 0)
     env: dict[str, str] = field(default_factory=dict)
+    may_fail: bool = False
 
     @property
     def verdict(self) -> str:
+        if self.status and self.may_fail:
+            return "not to be had here"
         if self.status and not (self.report and self.status == NO_TESTS):
             return "FAILED"
         return "none here yet" if self.report and self.status == NO_TESTS else "ok"
@@ -125,6 +130,13 @@ def static_steps() -> list[Step]:
     ]
 
 
+def servers_step() -> Step:
+    """The real servers, fetched and started while what needs none runs. Who may not install packages goes without
+    those that cannot be had; the tests that want one skip and say so."""
+    may_install = os.geteuid() == 0 and shutil.which("apt-get") is not None
+    return Step("servers", [PY, "-m", "tools.servers", "start"], may_fail=not may_install)
+
+
 def web_ready() -> bool:
     return (ROOT / "web/node_modules/.stamp").is_file() and shutil.which("npm") is not None
 
@@ -149,18 +161,33 @@ def test() -> list[list[Step]]:
     folders = tuple(f"tests/{name}" for name in tests)
     web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
     stages = [
-        [*web, *static_steps()],
-        [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial)", workers=2)],
+        [servers_step(), *web, *static_steps()],
+        [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial or cluster)", workers=2)],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
-        [pytest_step("kills", "tests", mark="kill", workers=2)],
+        [pytest_step("kills", "tests", mark="kill and not cluster", workers=2)],
         [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
         # they wait for markets more than they work; a file's tests share the product that they started
-        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel)", workers=3, dist="loadfile")],
+        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
+        [pytest_step("cluster", "tests", mark="cluster", workers=1)],
     ]
     # without a browser ./dev has said so already
     if web and "CANDLEWICK_CHROMIUM" in os.environ:
         stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
     return stages
+
+
+@contextmanager
+def servers_as_found() -> Iterator[None]:
+    """Servers that ran before go on; those that a gate started are stopped with it."""
+    from tools.servers.__main__ import NAMES, everything
+
+    before = {name for name, server in everything().items() if server.pids()}
+    try:
+        yield
+    finally:
+        ours = [name for name in NAMES if name not in before and everything()[name].pids()]
+        if ours:
+            subprocess.run([PY, "-m", "tools.servers", "stop", *ours], cwd=ROOT, check=False)
 
 
 def main() -> int:
@@ -175,7 +202,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     steps: list[Step] = []
-    with ThreadPoolExecutor(2) as lanes:
+    with servers_as_found(), ThreadPoolExecutor(2) as lanes:
         for stage in stages:
             for step in stage:
                 print(f"+ {shown(step)}", flush=True)

@@ -24,6 +24,16 @@ from tools.servers.toxiproxy import Toxiproxy
 KINDS: tuple[type[Server], ...] = (Postgres, Redis, Kafka, RabbitMQ, S3, Toxiproxy, Prometheus, Registry)
 NAMES = tuple(kind.name for kind in KINDS)
 ADDRESSES = HOME / "addresses.json"
+#: The [cluster] setting that each address is.
+SETTINGS = {
+    "kafka_brokers": "kafka",
+    "postgres_admin_url": "postgres",
+    "postgres_replica_url": "postgres_replica",
+    "redis_url": "redis",
+    "rabbitmq_url": "rabbitmq",
+    "s3_url": "s3",
+    "registry_url": "registry",
+}
 
 
 def everything() -> dict[str, Server]:
@@ -141,6 +151,17 @@ def status(names: Sequence[str]) -> int:
     return 1 if any(state in wrong for state, _ in states.values()) else 0
 
 
+def settings() -> int:
+    """What a cluster profile on these servers is told, as NAME=value lines for a shell's environment."""
+    addresses = json.loads(ADDRESSES.read_text())["addresses"] if ADDRESSES.exists() else {}
+    for name, key in SETTINGS.items():
+        if key in addresses:
+            print(f"CANDLEWICK_CLUSTER__{name.upper()}={addresses[key]}")
+    if "s3" in addresses:
+        print("CANDLEWICK_CLUSTER__S3_STYLE=folders")
+    return 0
+
+
 def logs(names: Sequence[str], lines: int) -> int:
     """The end of every log of these servers."""
     for server in chosen(names, everything()):
@@ -162,6 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ("stop", "stop them and everything they started; data stays"),
         ("status", "what is up, and where"),
         ("logs", "the end of their logs"),
+        ("settings", "the [cluster] settings that name those that are up, as lines for an environment"),
     ):
         one = verbs.add_parser(verb, help=told, description=told)
         one.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
@@ -178,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return stop(given.names, wipe=given.wipe)
             case "status":
                 return status(given.names)
+            case "settings":
+                return settings()
             case _:
                 return logs(given.names, given.lines)
     except Trouble as trouble:
