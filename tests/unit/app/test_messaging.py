@@ -97,7 +97,8 @@ async def until_counted(database, expected, seconds=10.0):
             await asyncio.sleep(0.02)
 
 
-async def all_records(log, topic, partitions=6):
+async def all_records(log, topic):
+    (partitions,) = [state.partitions for state in await log.describe() if state.name == topic]
     return [r for p in range(partitions) for r in await log.read_at(topic, p, None, 1000)]
 
 

@@ -20,7 +20,7 @@ from candlewick.adapters.log.kafka.fetching import Fetcher
 from candlewick.adapters.log.kafka.places import Places
 from candlewick.adapters.log.kafka.producer import KafkaProducer
 from candlewick.adapters.log.kafka.writing import Delivery, Room, Writer, failed
-from candlewick.contracts.topics import CATALOGUE, Topic, dead_letters
+from candlewick.contracts.topics import CATALOGUE, Topic, UnknownTopic, dead_letters
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError, Conflict, Rejected
 from candlewick.kernel.ids import IdSource
@@ -217,7 +217,9 @@ class KafkaEventLog:
     async def read_at(self, topic: str, partition: int, after: Position | None, limit: int) -> list[Record]:
         def job() -> list[Record]:
             place = (topic, partition)
-            self._names.partitions(topic)
+            count = self._names.partitions(topic)
+            if not 0 <= partition < count:
+                raise UnknownTopic(f"topic {topic} has {count} partitions, was {partition!r}")
             begin = self._places.behind(place, after)
             end = self._places.offsets([place], LATEST)[place]
             return self._look({place: begin}, {place: end}, limit)
