@@ -126,8 +126,9 @@ class Broker:
         declared = await self._declare(channel, queue)
         if is_new:
             await self._clock.sleep(self._settle_s)
-            if not channel.is_closed:
-                self._unsettled.discard(queue)
+            # It fails where the connection broke meanwhile, and the queue stays as unsettled as it is.
+            await self._dead_exchange(channel)
+            self._unsettled.discard(queue)
         return declared
 
     async def _declare(self, channel: AbstractChannel, queue: str) -> AbstractQueue:
@@ -151,17 +152,10 @@ class Broker:
         )
 
     async def _is_there(self, name: str) -> bool:
-        """Also when the queue does not answer."""
-        try:
-            return await self._answers(name)
-        except TimeoutError:
-            return True
-
-    async def _answers(self, name: str) -> bool:
-        """False where there is no such queue. Raises TimeoutError where it has no leader."""
+        """Also when the queue has no leader."""
         async with self._aside() as channel:
             try:
-                await channel.declare_queue(name, passive=True, timeout=min(_LEADER_WITHIN_S, self.timeout_s))
+                await channel.declare_queue(name, passive=True, timeout=self.timeout_s)
             except ChannelNotFoundEntity:
                 return False
             return True
@@ -172,7 +166,12 @@ class Broker:
 
         async def mend(name: str) -> None:
             try:
-                await self._answers(name)
+                async with self._aside() as channel:
+                    there = await channel.declare_queue(name, passive=True, timeout=self.timeout_s)
+                    # Only a leader answers this; what it gives goes back when the channel closes.
+                    await there.get(fail=False, timeout=_LEADER_WITHIN_S)
+            except ChannelNotFoundEntity:
+                return
             except TimeoutError:
                 async with self._aside() as channel:
                     await channel.queue_delete(name, timeout=2 * self.timeout_s)
