@@ -18,7 +18,7 @@ from candlewick.contracts.topics import Topic, dead_letters
 from candlewick.kernel.errors import CandlewickError, Fatal, Retryable
 from candlewick.kernel.ids import uuid7
 from candlewick.ports.log import EventLog, NewRecord, Record
-from candlewick.ports.stream import StreamRuntime
+from candlewick.ports.stream import StreamRuntime, StreamStopped
 from candlewick.testing.conformance.log_harness import everything
 
 INPUT = Topic("suite.input", "suite", (Progress,), 4, 3_600, "What the operator reads.")
@@ -83,8 +83,11 @@ class Running(NamedTuple):
     troubles: list[CandlewickError]
 
     async def caught_up(self) -> None:
-        """Fails when it takes longer than anything should."""
-        await asyncio.wait_for(self.runtime.caught_up(), PATIENCE_S)
+        """AssertionError when it takes longer than anything should, or ended before."""
+        try:
+            await asyncio.wait_for(self.runtime.caught_up(), PATIENCE_S)
+        except (TimeoutError, StreamStopped) as error:
+            raise AssertionError(f"all must be done, was {error!r} after {self.failures}") from error
 
 
 class StreamHarness:
