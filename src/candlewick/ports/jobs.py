@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
-from candlewick.kernel.errors import NotFound, Rejected
+from candlewick.kernel.errors import NotFound, Rejected, Retryable
 
 JobState = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -28,6 +28,18 @@ class UnknownJobKind(Rejected):
     """Nobody here runs jobs of this kind."""
 
     code = "UNKNOWN_JOB_KIND"
+
+
+class BadJob(Rejected):
+    """Arguments, result or checkpoint that are not JSON, or a function that another process cannot import."""
+
+    code = "BAD_JOB"
+
+
+class JobLost(Retryable):
+    """The process that ran the job died."""
+
+    code = "JOB_LOST"
 
 
 class JobCancelled(Exception):
@@ -65,7 +77,10 @@ JobFunction = Callable[[JobContext, Mapping[str, Any]], Awaitable[Any]]
 
 
 class Jobs(Protocol):
-    def register(self, kind: str, function: JobFunction) -> None: ...
+    def register(self, kind: str, function: JobFunction, *, in_process: bool = False) -> None:
+        """``in_process`` runs the function away from the event loop of this process, in a process of its own, which may
+        be on another machine: it must be importable by name, its arguments and its result JSON. Raises BadJob."""
+        ...
 
     async def start(self) -> None: ...
 

@@ -83,6 +83,9 @@ class Ring:
 
     def apply(self, rows: CandleArrays) -> list[int]:
         """Take final rows in any order; returns the open times (ms) that changed."""
+        times = rows.open_time_ms
+        if len(times) > 1 and times[0] > self.last_open_ms and bool(np.all(times[1:] > times[:-1])):
+            return self._extend(rows)
         changed: list[int] = []
         for i in range(len(rows.open_time_ms)):
             when = int(rows.open_time_ms[i])
@@ -124,6 +127,22 @@ class Ring:
         if len(self) > self._capacity:
             self._start += 1
             del self._json[0]
+
+    def _extend(self, rows: CandleArrays) -> list[int]:
+        """Many rows, each newer than the one before and than all that are here: a page of history."""
+        count = min(len(rows.open_time_ms), self._capacity)
+        kept = min(len(self), self._capacity - count)
+        if self._end + count > 2 * self._capacity:
+            for array in self._arrays.values():
+                array[:kept] = array[self._end - kept : self._end].copy()
+            self._end = kept
+        for name, array in self._arrays.items():
+            array[self._end : self._end + count] = getattr(rows, name)[-count:]
+        self._json = [*self._json[len(self._json) - kept :], *[None] * count]
+        self._end += count
+        self._start = self._end - kept - count
+        changed: list[int] = rows.open_time_ms[-count:].tolist()
+        return changed
 
     def _insert(self, place: int, rows: CandleArrays, i: int) -> None:
         """A row that was missing: shift what is newer by one (rare: repairs, and pages fetched backwards)."""

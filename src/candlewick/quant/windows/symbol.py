@@ -28,11 +28,13 @@ class SymbolWindows:
         self.rings: dict[int, Ring] = {seconds: Ring(capacity) for seconds in NAMES}
         self._open: dict[int, dict[int, Rows]] = {seconds: {} for seconds in NAMES}
         self._shown: dict[int, Rows | None] = {}  # ``open_rows`` as last asked for, until anything changes
+        self.version = 0
+        """Another number after every change."""
 
     def apply(self, columns: CandleColumns) -> Mapping[int, list[int]]:
         """Final rows of any timeframes; returns the open times (ms) that changed, by timeframe in seconds."""
         changed: dict[int, list[int]] = {}
-        self._shown.clear()
+        self._change()
         for seconds in np.unique(columns.timeframe):
             rows = to_arrays(take(columns, np.flatnonzero(columns.timeframe == seconds)))
             times = self.rings[int(seconds)].apply(rows)
@@ -42,7 +44,7 @@ class SymbolWindows:
 
     def apply_views(self, seconds: int, views: Sequence[Mapping[str, Any]]) -> None:
         """Rows of one timeframe as readers see them (``encoding.CandleView``); the open one goes to the open candle."""
-        self._shown.clear()
+        self._change()
         origins = {name: code for code, name in ORIGIN_NAMES.items()}
         values = {
             "open_time_ms": [v["open_time"] for v in views],
@@ -65,9 +67,13 @@ class SymbolWindows:
             moved.append(seconds)
         return moved
 
+    def _change(self) -> None:
+        self._shown.clear()
+        self.version += 1
+
     def _keep_open(self, seconds: int, row: Rows) -> None:
         """Beside the newest open candle, the one before it is kept until its final row comes."""
-        self._shown.clear()
+        self._change()
         rows = self._open[seconds]
         rows[int(row["open_time_ms"][0])] = row
         last = self.rings[seconds].last_open_ms

@@ -17,14 +17,14 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 import pytest
 
 from candlewick.kernel.errors import Fenced, Rejected, Retryable
-from candlewick.ports.jobs import Job, JobContext, JobFunction, Jobs, JobState, UnknownJob, UnknownJobKind
+from candlewick.ports.jobs import JobContext, JobFunction, Jobs, JobState, UnknownJob, UnknownJobKind
 from candlewick.testing.conformance.harness import Harness
 
 T = TypeVar("T")
@@ -87,15 +87,6 @@ async def _within(work: Awaitable[T]) -> T:
         return await asyncio.wait_for(work, _PATIENCE_S)
     except TimeoutError:
         raise AssertionError("it never came") from None
-
-
-async def _until(jobs: Jobs, job_id: str, is_so: Callable[[Job], bool]) -> Job:
-    for _ in range(int(_PATIENCE_S / 0.02)):
-        job = await jobs.get(job_id)
-        if is_so(job):
-            return job
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"it never came to that, was {await jobs.get(job_id)!r}")
 
 
 async def _echo(context: JobContext, args: Mapping[str, Any]) -> Any:
@@ -309,9 +300,8 @@ class JobsConformance:
         gate.go.set()
         jobs = await _started(harness, echo=_echo, gate=gate)
         submitted = [await jobs.submit("echo" if i % 3 else "gate", {"i": i}) for i in range(7)]
-        for i, job in enumerate(submitted):
-            if i % 3:
-                await _until(jobs, job.id, lambda found: found.state != "queued")
+        for job in submitted:  # one that is not finished may change its state between two of the questions below
+            await _within(jobs.wait(job.id))
         assert [job.args["i"] for job in await jobs.list()] == list(range(7))
         assert [job.args["i"] for job in await jobs.list(kind="gate")] == [0, 3, 6]
         states: list[JobState] = ["queued", "running", "done", "failed", "cancelled"]

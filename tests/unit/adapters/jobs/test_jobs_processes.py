@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from candlewick.adapters.jobs.pool import PoolJobs
-from candlewick.adapters.jobs.pool.pool import BadJob
 from candlewick.kernel.system import SystemClock, SystemIds
-from candlewick.ports.jobs import JobContext
+from candlewick.ports.jobs import BadJob, JobContext
 from candlewick.testing.killing import killed_child, seeds
 
 _CHILD = """

@@ -83,3 +83,20 @@ def test_unknown_trade_counts_are_null(flag):
     one.trades[:] = -1
     ring.apply(one)
     assert json.loads(ring.encoded(0, 1)[0])["trades"] is None
+
+
+def test_a_page_at_once_gives_the_same_as_row_after_row():
+    random = np.random.default_rng(11)
+    for _ in range(200):
+        paged, single = Ring(12), Ring(12)
+        at = 0
+        for _ in range(int(random.integers(1, 6))):
+            page = at + np.cumsum(random.integers(1, 3, int(random.integers(1, 30))))
+            at = int(page[-1])
+            changed = paged.apply(rows(page))
+            expected = [t for minute in page for t in single.apply(rows([int(minute)]))]
+            assert changed == expected[-len(changed) :]
+            assert len(changed) >= min(len(page), 12)
+            assert closes(paged) == closes(single)
+            assert paged.encoded(0, len(paged)) == single.encoded(0, len(single))
+            assert (paged.first_open_ms, paged.last_open_ms) == (single.first_open_ms, single.last_open_ms)

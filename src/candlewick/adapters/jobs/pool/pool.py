@@ -21,16 +21,10 @@ from candlewick.adapters.jobs.pool.process import JobFailed, Processes
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError, Fenced, Rejected, Retryable
 from candlewick.kernel.ids import IdSource
-from candlewick.ports.jobs import Job, JobCancelled, JobFunction, JobState, UnknownJobKind
+from candlewick.ports.jobs import BadJob, Job, JobCancelled, JobFunction, JobState, UnknownJobKind
 
 _FINISHED = frozenset({"done", "failed", "cancelled"})
 _TROUBLE_S = 1.0
-
-
-class BadJob(Rejected):
-    """Arguments, result or checkpoint that are not JSON, or a function that another process cannot import."""
-
-    code = "BAD_JOB"
 
 
 class _Context:

@@ -15,14 +15,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from candlewick.kernel.errors import CandlewickError, Fenced, Rejected, Retryable
-from candlewick.ports.jobs import JobCancelled, JobContext, JobFunction
-
-
-class JobLost(Retryable):
-    """The process that ran the job died."""
-
-    code = "JOB_LOST"
+from candlewick.kernel.errors import CandlewickError, Fenced, Rejected
+from candlewick.ports.jobs import JobCancelled, JobContext, JobFunction, JobLost
 
 
 class JobFailed(CandlewickError):

@@ -1,17 +1,19 @@
 """``GET /ohlcv`` as a bare ASGI application: the path that charts and programs ask most."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
 
 from candlewick.kernel.logging import correlation_id
 from candlewick.kernel.openapi import Problem
+from candlewick.ports.log import Position
 from candlewick.services.market.api import tables
 from candlewick.services.market.api.queries import page_json, page_of
-from candlewick.services.market.domain import POSITIONS_HEADER, header_of
+from candlewick.services.market.domain import POSITIONS_HEADER, Place, SymbolState, header_of
 from candlewick.services.market.errors import BadQuery
-from candlewick.services.market.handlers.market import Market
+from candlewick.services.market.handlers.market import Key, Market
 from candlewick.services.market.handlers.pages import Found, Page
 
 _JSON = "application/json"
@@ -19,17 +21,38 @@ _POSITIONS = POSITIONS_HEADER.encode()
 _encode = msgspec.json.Encoder().encode
 
 
+_MOST_KEPT, _LARGEST_KEPT = 512, 64 << 10
+
+
+class _Kept(NamedTuple):
+    """An answer, and what it was true of."""
+
+    key: Key
+    state: SymbolState
+    version: int
+    at: Mapping[Place, Position]
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 class HotCandles:
-    """Answers from memory where it can, without a framework in between."""
+    """Answers from memory where it can, without a framework in between. What many ask alike is put together once for
+    each change of its symbol."""
 
     def __init__(self, market: Market) -> None:
         self._market = market
+        self._kept: dict[tuple[str, bytes], _Kept] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["method"] not in ("GET", "HEAD"):
             detail = f"candles are read with GET, was {scope['method'][:20]!r}"
             problem = Problem("Method Not Allowed", 405, "METHOD_NOT_ALLOWED", detail, correlation_id())
-            await _answer(send, 405, _encode(problem), "application/problem+json", [(b"allow", b"GET")])
+            body = _encode(problem)
+            await _send(send, 405, body, _headers(body, "application/problem+json", [(b"allow", b"GET")]))
+            return
+        asked = (scope["path"], scope["query_string"])
+        if (kept := self._kept.get(asked)) is not None and self._is_true(kept):
+            await _send(send, 200, kept.body if scope["method"] == "GET" else b"", kept.headers)
             return
         parts = scope["path"].split("/")
         if len(parts) != 5:
@@ -40,10 +63,25 @@ class HotCandles:
         except UnicodeDecodeError:
             raise BadQuery("the query must be UTF-8") from None
         page = page_of(exchange, symbol, timeframe, query)
-        found = self._market.from_memory(page) or await self._market.page(page)
+        remembered = self._market.from_memory(page)
+        found = remembered or await self._market.page(page)
         body, media = self._write(query.get("format", "json"), page, timeframe, found)
-        extra = [(_POSITIONS, header_of(found.at))]
-        await _answer(send, 200, body if scope["method"] == "GET" else b"", media, extra)
+        headers = _headers(body, media, [(_POSITIONS, header_of(found.at))])
+        if remembered is not None and len(body) <= _LARGEST_KEPT:
+            if len(self._kept) >= _MOST_KEPT:  # questions are whatever people ask: old ones go all at once
+                self._kept.clear()
+            key = (exchange, symbol)
+            state = self._market.states[key]
+            self._kept[asked] = _Kept(key, state, state.windows.version, found.at, headers, body)
+        await _send(send, 200, body if scope["method"] == "GET" else b"", headers)
+
+    def _is_true(self, kept: _Kept) -> bool:
+        market = self._market
+        return (
+            market.states.get(kept.key) is kept.state
+            and kept.state.windows.version == kept.version
+            and market.places.of(*kept.key) == kept.at
+        )
 
     def _write(self, kind: str, page: Page, timeframe: str, found: Found) -> tuple[bytes, str]:
         if kind == "json":
@@ -55,7 +93,10 @@ class HotCandles:
         raise BadQuery(f"format must be json, csv or arrow, was {kind!r}")
 
 
-async def _answer(send: Any, status: int, body: bytes, media: str, extra: list[tuple[bytes, bytes]]) -> None:
-    headers = [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *extra]
+def _headers(body: bytes, media: str, extra: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(b"content-type", media.encode()), (b"content-length", str(len(body)).encode()), *extra]
+
+
+async def _send(send: Any, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
