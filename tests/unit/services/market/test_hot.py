@@ -26,7 +26,8 @@ def opens(body):
 
 
 async def test_what_is_kept_follows_every_change():
-    async with market_on(Store(range(5), 10)) as market:
+    store = Store(range(5), 10)
+    async with market_on(store) as market:
         hot = HotCandles(market)
         await market.stand()
         await market.loaded()
@@ -38,6 +39,7 @@ async def test_what_is_kept_follows_every_change():
         later, second = await ask(hot)
         assert opens(second) == [*opens(first)[1:], opens(first)[-1] + 60_000]
         assert later[b"x-log-positions"] != headers[b"x-log-positions"]
+        store.offset = 11
         state = market.states["fake", "BTC-USDT"]
         del market.states["fake", "BTC-USDT"]
         market.add_state(state.instrument)
