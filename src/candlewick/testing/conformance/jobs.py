@@ -150,7 +150,7 @@ class JobsConformance:
 
     async def test_05_a_silent_worker_loses_its_job(self, harness: JobsHarness) -> None:
         outcomes: list[BaseException | None] = []
-        asleep, wake, gate = asyncio.Event(), asyncio.Event(), Gate()
+        asleep, wake, told, gate = asyncio.Event(), asyncio.Event(), asyncio.Event(), Gate()
 
         async def job(context: JobContext, args: Mapping[str, Any]) -> Any:
             if asleep.is_set():
@@ -164,8 +164,10 @@ class JobsConformance:
                 await context.report(0.9, "too late", checkpoint="of the old worker")
             except Fenced as error:
                 outcomes.append(error)
+                told.set()
                 raise
             outcomes.append(None)
+            told.set()
             return "of the old worker"
 
         jobs = await _started(harness, job=job)
@@ -175,7 +177,7 @@ class JobsConformance:
         await harness.pass_time(harness.lease_s * 1.5)
         await _within(gate.begun.wait())
         wake.set()
-        await asyncio.sleep(0.1)
+        await _within(told.wait())
         assert len(outcomes) == 1
         assert isinstance(outcomes[0], Fenced), "the old worker reported for a job that is not its own"
         found = await jobs.get(submitted.id)
