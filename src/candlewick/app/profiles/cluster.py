@@ -1,7 +1,9 @@
 """The cluster profile: every port on a server of its own, one process a service."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import dataclasses
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,14 +12,21 @@ from urllib.parse import unquote, urlsplit
 
 from candlewick.app.configuration import AppSettings, ClusterSettings
 from candlewick.app.profiles.machine import Machine
+from candlewick.app.registry import load
+from candlewick.app.runtime.resources import Companion
+from candlewick.contracts.topics import BY_NAME
 from candlewick.kernel.errors import CandlewickError, Fatal, Rejected
+from candlewick.kernel.logging import logger
 from candlewick.ports.cache import Cache
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
+from candlewick.ports.runtime import ServiceClient
+from candlewick.ports.schemas import RegistryRefused, SchemaIncompatible
 
 if TYPE_CHECKING:
     from candlewick.adapters.log.kafka import KafkaOptions
     from candlewick.adapters.objects.s3 import S3Bucket
+    from candlewick.adapters.schemas.registry import SchemaRegistration
 
 
 class ServerNotNamed(Rejected):
@@ -54,8 +63,13 @@ class ClusterResources(Machine):
         from candlewick.adapters.objects.s3 import S3Objects
 
         super().__init__(data_dir, settings, mode=mode, archived=archived, on_step=on_step)
-        self._servers = servers
-        self._options = kafka_options(servers)
+        self._servers, self._services = servers, tuple(services)
+        self._namespace = f"{servers.prefix}candlewick"
+        self._schemas = self._registration()
+        self._options = dataclasses.replace(
+            kafka_options(servers), schema_header=self._schemas.header if self._schemas is not None else None
+        )
+        self._closing: list[Callable[[], Awaitable[None]]] = []
         self.log: EventLog = KafkaEventLog(
             named(servers, "kafka_brokers"),
             self.clock,
@@ -64,17 +78,94 @@ class ClusterResources(Machine):
             unfinished=[f"{name}.relay" for name in services],
             on_step=on_step,
         )
-        self.cache: Cache = RedisCache(
-            named(servers, "redis_url"), self.clock, self.ids, namespace=f"{servers.prefix}candlewick"
-        )
+        self.cache: Cache = RedisCache(named(servers, "redis_url"), self.clock, self.ids, namespace=self._namespace)
         self.objects: Objects = S3Objects(bucket(servers), self.ids, style=servers.s3_style)
 
+    def _registration(self) -> "SchemaRegistration | None":
+        """Of the topics that the services of this process write."""
+        if not self._servers.registry_url:
+            return None
+        from candlewick.adapters.schemas.registry import SchemaRegistration, SchemaRegistry
+
+        written = [BY_NAME[topic] for name in self._services for topic in load(name).produces if topic in BY_NAME]
+        schemas = SchemaRegistry(self._servers.registry_url, prefix=self._servers.prefix)
+        return SchemaRegistration(schemas, written, self.clock, logger("schemas"))
+
     async def open(self) -> None:
+        """Raises SchemaIncompatible: what this version writes, others could not read."""
+        if self._schemas is not None:
+            await self._schemas.open()
         await self.log.open()
         self.begin()
 
+    def companions(self, client: Callable[[str], ServiceClient], member: str) -> Mapping[str, Companion]:
+        """Schemas that could not be registered yet; beside the market, who tells its symbols and keeps its windows."""
+        found: dict[str, Companion] = {}
+        if self._schemas is not None:
+            found["schemas"] = self._register
+        if "market" in self._services and self._servers.rabbitmq_url:
+            found["control"] = lambda: self._mirror_control(member)
+        if "market" in self._services:
+            found["windows"] = lambda: self._mirror_windows(client("history"), member)
+        return found
+
+    async def _register(self) -> None:
+        assert self._schemas is not None
+        try:
+            await self._schemas.run()
+        except (SchemaIncompatible, RegistryRefused) as error:
+            # Found out late, because the registry was away at the start: a process that may not write must not run.
+            logger("schemas").critical("this version must not write", code=error.code, detail=error.detail)
+            signal.raise_signal(signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    async def _mirror_control(self, member: str) -> None:
+        from candlewick.adapters.queue.rabbitmq import RabbitControlPlane
+        from candlewick.app.runtime.mirror import ControlMirror
+
+        plane = RabbitControlPlane(
+            self._servers.rabbitmq_url, self.clock, self.ids, namespace=self._namespace, name=f"candlewick {member}"
+        )
+        try:
+            await plane.open()
+            await ControlMirror(
+                log=self.log,
+                plane=plane,
+                member=member,
+                clock=self.clock,
+                metrics=self.metrics,
+                logger=logger("control"),
+                on_step=self.on_step,
+            ).run()
+        finally:
+            await plane.close()
+
+    async def _mirror_windows(self, history: ServiceClient, member: str) -> None:
+        from candlewick.adapters.cache.redis import RedisWindows
+        from candlewick.app.runtime.mirror_seeds import from_history
+        from candlewick.app.runtime.mirror_windows import WindowsMirror
+
+        windows = RedisWindows(named(self._servers, "redis_url"), namespace=self._namespace)
+        try:
+            await WindowsMirror(
+                log=self.log,
+                windows=windows,
+                seed=from_history(history),
+                member=member,
+                clock=self.clock,
+                metrics=self.metrics,
+                logger=logger("windows"),
+                on_step=self.on_step,
+            ).run()
+        finally:
+            await windows.close()
+
     async def close(self) -> None:
         await self.end()
+        for close in self._closing:
+            await close()
+        if self._schemas is not None:
+            await self._schemas.close()
         await self.objects.close()
         with suppress(CandlewickError):
             await self.cache.close()
@@ -99,6 +190,14 @@ class ClusterResources(Machine):
                 )
                 await store.open()
                 return store
+            case "jobs" if self._servers.ray_address:
+                from candlewick.adapters.db.postgres import PostgresDatabase
+                from candlewick.adapters.jobs.ray import Cluster, RayJobs
+
+                kept = PostgresDatabase(named(self._servers, "postgres_url"), name=f"candlewick {service} jobs")
+                await kept.open()
+                self._closing.append(kept.close)
+                return RayJobs(kept, self.clock, self.ids, Cluster(self._servers.ray_address))
             case "jobs":
                 from candlewick.adapters.jobs.pool import PoolJobs
 

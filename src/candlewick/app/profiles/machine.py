@@ -2,17 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from candlewick.app.configuration import AppSettings
+from candlewick.app.runtime.resources import Companion
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.frames import FrameTap, Recording
+from candlewick.ports.runtime import ServiceClient
 from candlewick.ports.venue import Venue
 
 if TYPE_CHECKING:
@@ -70,6 +72,10 @@ class Machine:
         await asyncio.gather(*self._chores, return_exceptions=True)
         for venue in self._venues.values():
             await venue.close()
+
+    def companions(self, client: Callable[[str], ServiceClient], member: str) -> Mapping[str, Companion]:
+        """None."""
+        return {}
 
     def recording(
         self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]

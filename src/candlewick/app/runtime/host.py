@@ -15,7 +15,7 @@ from candlewick.app.http.proxy import Proxy
 from candlewick.app.http.service_app import Neighbour, ServiceApp
 from candlewick.app.http.upstream import Upstreams
 from candlewick.app.runtime.context import ServiceContext
-from candlewick.app.runtime.resources import Resources
+from candlewick.app.runtime.resources import Companion, Resources
 from candlewick.app.tracing import new_tracer
 from candlewick.contracts import topics
 from candlewick.kernel.clock import NS_PER_MS
@@ -212,6 +212,7 @@ class Host:
         upstreams = [self._upstreams.of(name) for name in registry.SERVICES if name in elsewhere]
         self._neighbours = Neighbours(upstreams, resources.clock, new_logger("host"), self.changed)
         self._lag: asyncio.Task[None] | None = None
+        self._companions: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Start every service in order. One that fails is named in the error; those started before are stopped."""
@@ -220,8 +221,26 @@ class Host:
         self._neighbours.start()
         for hosted in self.hosted.values():
             await hosted.start()
+        companions = self.resources.companions(self.client, self.member)
+        self._companions = [asyncio.ensure_future(self._keep(name, run)) for name, run in companions.items()]
+
+    async def _keep(self, name: str, run: Companion) -> None:
+        """Run what stands beside the services, again and again should it fail."""
+        while True:
+            try:
+                await run()
+            except Exception as error:
+                new_logger(name).error(
+                    "it failed and begins again",
+                    reason=_reason(error),
+                    exc_info=None if isinstance(error, CandlewickError) else error,
+                )
+            await self.resources.clock.sleep(_RESTART_MOST_S)
 
     async def stop(self) -> None:
+        for companion in self._companions:
+            companion.cancel()
+        await asyncio.gather(*self._companions, return_exceptions=True)
         for hosted in reversed(self.hosted.values()):
             await hosted.stop()
         if self._lag is not None:

@@ -1,6 +1,6 @@
 """What one process opens once and its services share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from candlewick.kernel.clock import Clock
@@ -10,7 +10,11 @@ from candlewick.ports.cache import Cache
 from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
+from candlewick.ports.runtime import ServiceClient
 from candlewick.ports.venue import Venue
+
+Companion = Callable[[], Awaitable[None]]
+"""Runs until cancelled; what it raises is told, and it is begun again."""
 
 
 class Resources(Protocol):
@@ -35,6 +39,10 @@ class Resources(Protocol):
         ...
 
     def venue(self, name: str) -> Venue: ...
+
+    def companions(self, client: Callable[[str], ServiceClient], member: str) -> Mapping[str, Companion]:
+        """What the profile runs beside the services of this process once they are ready, by name."""
+        ...
 
     def recording(
         self, paths: Sequence[str], speed: float, start: tuple[str, int] | None, report: Callable[[str, str], None]
