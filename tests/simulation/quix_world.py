@@ -10,6 +10,7 @@ A worker processes until caught up and leaves, or with ``serve`` until SIGTERM. 
 
 import asyncio
 import json
+import logging
 import os
 import signal
 import sys
@@ -119,6 +120,10 @@ async def _work(order: dict[str, Any]) -> None:
         recover(self, changelog_message)
 
     RecoveryPartition.recover_from_changelog_message = watched  # type: ignore[method-assign]
+    trace = logging.FileHandler(Path(order["folder"], f"{order['member']}.log"))
+    trace.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    logging.getLogger("quixstreams").addHandler(trace)
+    logging.getLogger("quixstreams").setLevel(os.environ.get("CANDLEWICK_TRACE", "INFO"))
     failures: list[BaseException] = []
     runtime = QuixStreamRuntime(
         order["brokers"],
@@ -127,13 +132,17 @@ async def _work(order: dict[str, Any]) -> None:
         state_dir=Path(order["folder"]),
         topics=TOPICS,
         options=options(order["prefix"]),
-        stream=StreamOptions(commit_messages=order.get("messages", 8)),
+        stream=StreamOptions(commit_messages=order.get("messages", 256)),
         on_step=bomb,
     )
     leave = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, leave.set)
     begin = time.monotonic()
-    await runtime.start(CandleOperator(), on_failure=failures.append)
+    await runtime.start(
+        CandleOperator(),
+        on_failure=failures.append,
+        on_trouble=lambda error: logging.getLogger("quixstreams").warning("trouble: %r", error),
+    )
     if order.get("serve"):
         await leave.wait()
     else:

@@ -132,10 +132,10 @@ async def test_four_workers_begin_cold_with_full_state(workers: Workers, log: Ka
     """Their disks are gone: all of it comes from the changelogs, while one of them is killed at it, and compaction has
     been over them."""
     assert BROKERS is not None
-    messages = story(5, trades=800)
+    messages = story(5, trades=400)
     half = len(messages) // 2
     await _write(log, messages[:half])
-    assert await asyncio.to_thread(workers.run, "w0") == 0
+    assert await asyncio.to_thread(workers.run, "w0", messages=16) == 0
     before = world.changelog(BROKERS, workers.prefix)
     trades = sum(len(one.columns_v1.price) for one in messages[:half] if isinstance(one, TradeBatch))
     size = sum(one[2] for one in before)
@@ -173,7 +173,7 @@ async def _compacted(workers: Workers, log: KafkaEventLog, rest: list[Message], 
     deadline = time.monotonic() + 120
     while len(world.changelog(BROKERS, workers.prefix)) >= count:
         assert time.monotonic() < deadline, "the brokers did not compact within two minutes"
-        assert len(rest) > 20, "there is something left to process"
+        assert len(rest) > 10, "there is something left to process"
         await _write(log, rest[:5])
         rest = rest[5:]
         assert await asyncio.to_thread(workers.run, "w0") == 0

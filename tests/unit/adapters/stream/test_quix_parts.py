@@ -1,0 +1,98 @@
+"""Parts of the runtime on Quix Streams that need no broker: what it touches of Quix's own, and bytes in its store."""
+
+import importlib
+import inspect
+import struct
+from pathlib import Path
+
+import pytest
+import quixstreams
+from confluent_kafka import KafkaError, KafkaException
+from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
+from quixstreams.state.rocksdb.partition import RocksDBStorePartition
+
+from candlewick.adapters.stream.quix.changelog import changelog_of
+from candlewick.adapters.stream.quix.engine import PRIVATE, Engine, bare
+from candlewick.adapters.stream.quix.state import StateCorrupt, StoredKey
+
+
+class Kept:
+    """Entries of one key, as Quix's state gives them."""
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, bytes] = {}
+
+    def get_bytes(self, key: bytes) -> bytes | None:
+        return self.entries.get(key)
+
+    def set_bytes(self, key: bytes, value: bytes) -> None:
+        self.entries[key] = value
+
+    def delete(self, key: bytes) -> None:
+        self.entries.pop(key, None)
+
+
+@pytest.mark.parametrize("where", sorted(PRIVATE))
+def test_what_is_touched_of_quix_is_where_it_was(where: str) -> None:
+    """A new version is taken only after each of these was looked at again."""
+    assert quixstreams.__version__ == "3.28.1"
+    module, _, name = where.rpartition(".")
+    owner = getattr(importlib.import_module(module), name)
+    source = "".join(inspect.getsource(base) for base in owner.__mro__ if base.__module__.startswith("quixstreams"))
+    for attribute in PRIVATE[where]:
+        assert hasattr(owner, attribute) or f"self.{attribute}" in source, f"{where}.{attribute}"
+
+
+def test_quix_calls_what_is_changed() -> None:
+    """Each changed method is asked for by the one that runs."""
+    run = inspect.getsource(quixstreams.Application.run) + inspect.getsource(quixstreams.Application._run_dataframe)
+    for name in ("_setup_signal_handlers", "_exception_handler", "_on_assign", "_on_lost", "do_recovery"):
+        assert f".{name}" in run, name
+        assert name == "do_recovery" or name in vars(Engine)
+    assert list(inspect.signature(quixstreams.Application._on_assign).parameters)[2:] == ["topic_partitions"]
+    assert list(inspect.signature(quixstreams.Application._on_lost).parameters)[2:] == ["topic_partitions"]
+
+
+def test_entries_of_a_key() -> None:
+    kept = Kept()
+    key = StoredKey(kept)
+    assert key.hot() is None
+    key.put(b"state", {b"a": b"1", b"b": None})
+    assert key.hot() == b"state"
+    assert key.cold([b"a", b"b"]) == {b"a": b"1", b"b": None}
+    key.put(b"", {b"a": None})
+    assert key.hot() == b""
+    assert key.cold([b"a"]) == {b"a": None}
+    kept.entries[b"h"] = b"\x07state"
+    with pytest.raises(StateCorrupt, match="x07state"):
+        key.hot()
+
+
+@pytest.mark.parametrize("has_format", [True, False])
+def test_a_state_that_looks_like_a_time_is_restored_as_it_was(tmp_path: Path, has_format: bool) -> None:
+    """Quix strips what could be a time of expiry from a store restored from nothing; the format byte forbids it."""
+    looks = struct.pack(">Q", 1_700_000_000_000) + b"the rest of a state"
+    kept = Kept()
+    StoredKey(kept).put(looks, {})
+    stored = kept.entries[b"h"] if has_format else looks
+    partition = RocksDBStorePartition(str(tmp_path / "0"))
+    partition.recover_from_changelog_message(cf_name="default", key=b"k|h", value=stored, offset=0)
+    partition.complete_recovery()
+    transaction = partition.begin()
+    found = transaction.get_bytes(b"k|h", prefix=b"")
+    partition.close()  # type: ignore[no-untyped-call]
+    assert (found == stored) is has_format
+
+
+def test_the_changelog_has_the_prefix_in_front() -> None:
+    assert changelog_of("dev.stream.candles", "dev.raw.market-data") == "dev.stream.candles--dev.raw.market-data--state"
+
+
+def test_what_lies_under_quix_exceptions() -> None:
+    error = KafkaError(KafkaError._FENCED)
+    assert bare(KafkaProducerDeliveryError(error)).args[0] is error
+    inner, outer = ValueError("inner"), RuntimeError("outer")
+    outer.__cause__ = inner
+    assert bare(outer) is inner
+    outer.__cause__ = KafkaException(error)
+    assert bare(outer) is outer.__cause__
