@@ -221,12 +221,12 @@ def check_sums(folder: Path, sums: Path) -> None:
         raise Trouble(f"{sums.name} does not fit what was downloaded: {', '.join(wrong[:5])}. Nothing of it is used.")
 
 
-def go_command(name: str, package: str) -> Path:
+def go_command(name: str, package: str, modules: Path = HERE / "go") -> Path:
     """A Go command built from ``go/NAME/go.mod``, whose go.sum holds every module's checksum.
 
     Module and build caches lie beside it while it builds and are removed afterwards: together they are over 1 GB.
     """
-    module = HERE / "go" / name
+    module = modules / name
     folder, stamp = HOME / f"commands/{name}", stamp_of(module / "go.mod", module / "go.sum", GO_LOCK)
     if not is_made(folder, stamp):
         if not CERTIFICATES.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
