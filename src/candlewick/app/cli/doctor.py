@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from candlewick.app.cli.options import add_common, configuration
+from candlewick.app.cli.options import add_common, add_profile, configuration
 from candlewick.app.configuration import OWN_SECTIONS, Configuration, check_sections
 from candlewick.app.registry import SERVICES, load
 from candlewick.kernel.errors import CandlewickError
@@ -22,6 +22,7 @@ from candlewick.kernel.errors import CandlewickError
 EXAMPLES = """examples:
   candlewick doctor
   candlewick doctor --json
+  candlewick doctor --profile cluster --config servers.toml
 """
 _FREE_BYTES = 4 << 30
 
@@ -39,6 +40,7 @@ class Finding:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_common(parser)
+    add_profile(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -55,6 +57,8 @@ def run(parsed: argparse.Namespace) -> int:
             findings.append(
                 Finding(check.__name__.strip("_"), "bad", f"{error.code}: {error.detail}", error.hint or "")
             )
+    if parsed.profile == "cluster":
+        findings += _servers(config)
     if parsed.json:
         print(json.dumps([asdict(f) for f in findings], indent=1))
     else:
@@ -64,6 +68,19 @@ def run(parsed: argparse.Namespace) -> int:
             if f.advice:
                 print(f"{'':20}{f.advice}")
     return int(any(f.level == "bad" for f in findings))
+
+
+def _servers(config: Configuration) -> list[Finding]:
+    from candlewick.app.profiles.cluster import check_clients
+
+    try:
+        check_clients()
+    except CandlewickError as error:
+        return [Finding("clients", "bad", f"{error.code}: {error.detail}", error.hint or "")]
+    from candlewick.app.cluster.looking import look
+
+    found = asyncio.run(look(config.cluster))
+    return [Finding(name, "bad" if advice else "ok", told, advice) for name, (told, advice) in found.items()]
 
 
 def _python(_: Configuration) -> Finding:
