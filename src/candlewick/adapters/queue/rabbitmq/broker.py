@@ -32,6 +32,7 @@ _SERVER_LIMIT: Final = 1000
 # A server killed within a second of making a quorum queue may come back knowing its name but not its data: it takes no
 # message and gives none, for ever (RabbitMQ 3.10; seen at 0.5 s and before, not at 1 s).
 SETTLE_S: Final = 1.5
+_FORGET_WITHIN_S: Final = 0.2
 _LEADER_WITHIN_S: Final = 2.0
 
 
@@ -271,7 +272,12 @@ class Broker:
     async def _connected(self) -> AbstractConnection:
         # Its ``is_closed`` speaks of our own closing alone.
         if self._connection is None or not self._connection.connected.is_set():
-            self._sending = None
+            broken, self._connection, self._sending = self._connection, None, None
+            if broken is not None:
+                # Else it closes itself when it is forgotten, in whatever is running then.
+                closing = asyncio.ensure_future(broken.close())
+                closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+                await asyncio.wait([closing], timeout=_FORGET_WITHIN_S)
             self._connection = await aio_pika.connect(
                 self._url, timeout=self.timeout_s, client_properties={"connection_name": self._name}
             )
