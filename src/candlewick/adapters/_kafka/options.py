@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from candlewick.adapters._kafka.names import HEADER
+from candlewick.contracts.schemas import SCHEMA_HEADER
+from candlewick.ports.log import NewRecord
 from candlewick.ports.schemas import SchemaHeader
 
 _CLIENT_LOG = logging.getLogger("candlewick.kafka.client")
@@ -34,6 +37,13 @@ class KafkaOptions:
     transaction_s: float = 10.0
     schema_header: SchemaHeader | None = None
     client: Mapping[str, Any] = field(default_factory=dict)
+
+    def headers(self, record: NewRecord) -> list[tuple[str, bytes]]:
+        """The envelope and, where it is known, what names the schema [11]."""
+        headers = [(HEADER, record.header)]
+        if self.schema_header is not None and (schema := self.schema_header(record.topic, record.header)):
+            headers.append((SCHEMA_HEADER, schema))
+        return headers
 
     def common(self, brokers: str, name: str) -> dict[str, Any]:
         """Settings of every client."""

@@ -123,7 +123,7 @@ class KafkaEventLog:
     def _enter(self, new: Mapping[str, str]) -> None:
         """Write topics into the ledger that it does not know; whoever else does so now, the first is believed."""
         epoch = self._clock.now_ns() // NS_PER_SECOND
-        writer = Writer(self._options.writing(self._brokers, "epochs", None), "epochs")
+        writer = Writer(self._options.writing(self._brokers, "epochs", None), "epochs", self._options.headers)
         done = threading.Event()
         delivery = Delivery(len(new), lambda _: done.set())
         records = [
@@ -179,7 +179,7 @@ class KafkaEventLog:
 
     def _producer(self, name: str, transactional_id: str | None) -> KafkaProducer:
         return KafkaProducer(
-            Writer(self._options.writing(self._brokers, name, transactional_id), name, self._options.schema_header),
+            Writer(self._options.writing(self._brokers, name, transactional_id), name, self._options.headers),
             self._names,
             self._options,
             self._epochs,

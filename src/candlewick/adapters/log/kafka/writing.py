@@ -14,12 +14,10 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from candlewick.adapters._kafka.errors import translated
-from candlewick.adapters._kafka.names import HEADER
-from candlewick.contracts.schemas import SCHEMA_HEADER
 from candlewick.ports.log import LogUnavailable, NewRecord
-from candlewick.ports.schemas import SchemaHeader
 
 T = TypeVar("T")
+Headers = Callable[[NewRecord], list[tuple[str, bytes]]]
 _POLL_S = 0.1
 
 
@@ -91,9 +89,9 @@ class Delivery:
 class Writer:
     """Jobs run one after another on the feeding thread, in the order of ``run``."""
 
-    def __init__(self, settings: dict[str, Any], name: str, schema_header: SchemaHeader | None = None) -> None:
+    def __init__(self, settings: dict[str, Any], name: str, headers: Headers) -> None:
         self._kafka: Producer = Producer(settings)
-        self._schema_header = schema_header
+        self._headers = headers
         self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._is_over = threading.Event()
         self._threads = [
@@ -143,12 +141,6 @@ class Writer:
                     return
                 else:
                     break
-
-    def _headers(self, record: NewRecord) -> list[tuple[str, bytes]]:
-        headers = [(HEADER, record.header)]
-        if self._schema_header is not None and (schema := self._schema_header(record.topic, record.header)):
-            headers.append((SCHEMA_HEADER, schema))
-        return headers
 
     def close(self, flush_s: float) -> None:
         """Deliver what is there, then stop. Waits; called on a thread."""

@@ -346,7 +346,7 @@ class _Worker:
         self._processor.finish(self._round)
         for record in self._round.outgoing:
             topic, partition = self._names.place(record)
-            produce(topic, record.value, record.key, [(HEADER, record.header)], partition)
+            produce(topic, record.value, record.key, self._options.headers(record), partition)
         self._step("submitting")
 
     def ended(self) -> None:
