@@ -11,6 +11,12 @@ from candlewick.kernel.errors import CandlewickError
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("candlewick.app.cli.up", "start everything in one process and print the address"),
     "run": ("candlewick.app.cli.run", "start some services in this process, beside others on the same data dir"),
+    "stop": ("candlewick.app.cli.stop", "end the 'candlewick up' that runs on a data dir"),
+    "logs": ("candlewick.app.cli.logs", "show what a 'candlewick up' and its services have printed"),
+    "deploy": (
+        "candlewick.app.cli.deploy",
+        "have another version of a running service take over without a break, or take it back",
+    ),
     "replay": (
         "candlewick.app.cli.replay",
         "play recordings through the adapters into a store and count what came out",

@@ -13,6 +13,7 @@ from candlewick.kernel import logging
 from candlewick.kernel.system import settle
 
 if TYPE_CHECKING:
+    from candlewick.app.cluster.handover import Handover
     from candlewick.app.configuration import Configuration
     from candlewick.app.runtime.resources import Resources
     from candlewick.app.session import Session
@@ -36,6 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--member", metavar="NAME",
         help="this process among those of the same services; the same name again after a restart (default: theirs)",
     )  # fmt: skip
+    # The end of a socket pair that a supervisor left open for this process: see app.cluster.handover.
+    parser.add_argument("--handover", type=int, help=argparse.SUPPRESS)
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -65,8 +68,14 @@ async def serve(
         session = await sessions.choose(parsed.exchange, config)
     config = configuration(parsed, profile=session.profile())
     logging.configure(config.app.log_level, config.app.log_format)
-    listeners = {name: bind(config.app.host, config.app.port + load(name).place) for name in parsed.services}
+    handover = _handover(parsed, stop)
+    if handover is None:
+        listeners = {name: bind(config.app.host, config.app.port + load(name).place) for name in parsed.services}
+    else:
+        listeners = {name: await handover.own_listener() for name in parsed.services}
     await asyncio.to_thread(kernels.warm, session.exchange)
+    if handover is not None and not await handover.may_start():
+        return 0
     resources = _resources(parsed, config, session, on_step)
     member = parsed.member or "-".join(parsed.services)
     async with running(parsed.services, config, resources, member=member) as host:
@@ -75,12 +84,29 @@ async def serve(
             server = Server(Page(hosted.app) if name == "gateway" else hosted.app, listeners[name])
             await server.start()
             servers.append(server)
-            print(f"{name} is ready: http://{config.app.host}:{config.app.port + hosted.spec.place}", flush=True)
+            if handover is None:
+                print(f"{name} is ready: http://{config.app.host}:{config.app.port + hosted.spec.place}", flush=True)
         settle()
-        await stop.wait()
+        if handover is None:
+            await stop.wait()
+        else:
+            app = servers[0].app
+            await handover.serve(host.caught_up(), lambda listener: Server(app, listener))
         for server in servers:
             await server.stop()
     return 0
+
+
+def _handover(parsed: argparse.Namespace, stop: asyncio.Event) -> "Handover | None":
+    """To the supervisor that began this process. Raises Rejected."""
+    if parsed.handover is None:
+        return None
+    from candlewick.app.cluster.handover import Handover
+    from candlewick.kernel.errors import Rejected
+
+    if len(parsed.services) != 1:
+        raise Rejected(f"a supervised process runs one service, was {parsed.services!r}")
+    return Handover(parsed.handover, stop)
 
 
 def _resources(

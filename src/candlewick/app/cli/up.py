@@ -9,7 +9,10 @@ import argparse
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from candlewick import __version__
 from candlewick.app import session as sessions
@@ -59,16 +62,18 @@ async def _serve(parsed: argparse.Namespace, stop: asyncio.Event, started: float
     session = await _session(parsed, config)
     parsed.data_dir = sessions.data_dir_of(session, parsed.data_dir, config)
     config = configuration(parsed, profile=session.profile())
-    if session.why:
-        print(session.why, file=sys.stderr, flush=True)
     from candlewick.app import kernels
     from candlewick.app.http.page import Page
     from candlewick.app.profiles.embedded import EmbeddedResources
     from candlewick.app.runtime.host import running
 
-    await asyncio.to_thread(kernels.warm, session.exchange)
     resources = EmbeddedResources(config.data_dir, config.app, mode=session.mode, archived=session.archived)
-    async with running(SERVICES, config, resources) as host:
+    async with AsyncExitStack() as left:
+        await _found(left, parsed.profile, config, config.data_dir, stop, {})
+        if session.why:
+            print(session.why, file=sys.stderr, flush=True)
+        await asyncio.to_thread(kernels.warm, session.exchange)
+        host = await left.enter_async_context(running(SERVICES, config, resources))
         server = Server(Page(host.hosted["gateway"].app), listener)
         await server.start()
         settle()
@@ -98,6 +103,8 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     from candlewick.app import kernels
     from candlewick.app.cluster import processes
     from candlewick.app.cluster.preparing import prepare
+    from candlewick.app.cluster.supervisor import Supervisor
+    from candlewick.app.cluster.verbs import Shown, StillStarting, verbs
 
     config = configuration(parsed)
     logging.configure(config.app.log_level, config.app.log_format)
@@ -108,28 +115,61 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     if session.mode == "replay" and not servers.prefix:
         # Recorded prices do not mix with live ones of the same venue.
         servers = msgspec.structs.replace(servers, prefix="replay.")
-    if session.why:
-        print(session.why, file=sys.stderr, flush=True)
-    print("preparing topics, databases and the bucket ...", file=sys.stderr, flush=True)
-    own = await prepare(servers, SERVICES, config.data_dir)
-    await asyncio.to_thread(kernels.warm, session.exchange)
-    supervisor = processes.supervisor(parsed, config, session, own)
-    try:
-        await supervisor.start()
-        seconds = time.perf_counter() - started
-        where = f"({session.detail}, {len(SERVICES)} processes, data in {config.data_dir})"
-        address = f"http://{config.app.host}:{config.app.port}"
-        print(f"Candlewick {__version__} is ready in {seconds:.1f} s: {address}  {where}", flush=True)
-        await stop.wait()
-    finally:
-        print("stopping ...", file=sys.stderr, flush=True)
-        statuses = await supervisor.stop()
+    place = sessions.data_dir_of(session, parsed.data_dir, config) or config.data_dir
+    shown = Shown(place)
+    supervisor: Supervisor | None = None
+
+    def supervised() -> Supervisor:
+        if supervisor is None:
+            raise StillStarting("the services are only being prepared", hint="Ask again in a moment")
+        return supervisor
+
+    async with AsyncExitStack() as left:
+        left.callback(shown.close)
+        await _found(left, parsed.profile, config, place, stop, verbs(supervised))
+        if session.why:
+            print(session.why, file=sys.stderr, flush=True)
+        print("preparing topics, databases and the bucket ...", file=sys.stderr, flush=True)
+        own = await prepare(servers, SERVICES, config.data_dir)
+        await asyncio.to_thread(kernels.warm, session.exchange)
+        supervisor = processes.supervisor(parsed, config, session, own, shown.write)
+        try:
+            await supervisor.start()
+            seconds = time.perf_counter() - started
+            where = f"({session.detail}, {len(SERVICES)} processes, data in {config.data_dir})"
+            address = f"http://{config.app.host}:{config.app.port}"
+            print(f"Candlewick {__version__} is ready in {seconds:.1f} s: {address}  {where}", flush=True)
+            await stop.wait()
+        finally:
+            print("stopping ...", file=sys.stderr, flush=True)
+            statuses = await supervisor.stop()
     failed = {name: status for name, status in statuses.items() if status}
     if failed:
         print(f"stopped; not every process ended well: {failed}", file=sys.stderr, flush=True)
         return 1
     print("stopped; everything accepted is stored", file=sys.stderr, flush=True)
     return 0
+
+
+async def _found(
+    left: AsyncExitStack,
+    profile: str,
+    config: Configuration,
+    place: Path,
+    stop: asyncio.Event,
+    verbs: Mapping[str, Any],
+) -> None:
+    """From here on ``candlewick logs``, ``stop`` and ``deploy`` find this process, until ``left`` is closed. Raises
+    AlreadyRunning."""
+    from candlewick.app.control import door, logs
+
+    async def ask_to_stop(*_: Any) -> None:
+        stop.set()
+
+    address = f"http://{config.app.host}:{config.app.port}"
+    await left.enter_async_context(door.opened(place, profile, address, {"stop": ask_to_stop, **verbs}))
+    left.enter_context(logs.kept(place))
+    logging.configure(config.app.log_level, config.app.log_format)
 
 
 async def _session(parsed: argparse.Namespace, config: Configuration) -> sessions.Session:

@@ -1,26 +1,36 @@
 """The processes of one machine: ``candlewick run`` for each service, as the command line and the session ask."""
 
 import argparse
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 
-from candlewick.app.cluster.supervisor import Child, Supervisor, command
+from candlewick.app.cluster.life import Recipe
+from candlewick.app.cluster.supervisor import Supervisor
 from candlewick.app.configuration import ClusterSettings, Configuration
 from candlewick.app.registry import load
 from candlewick.app.session import Session, data_dir_of
 from candlewick.kernel.settings import ENV_PREFIX
 
+#: Two at once would hold two connections for every stream of the venue, and write into one spool on disk.
+IN_TURN: Final = frozenset({"collector"})
+
 
 def supervisor(
-    parsed: argparse.Namespace, config: Configuration, session: Session, servers: Mapping[str, ClusterSettings]
+    parsed: argparse.Namespace,
+    config: Configuration,
+    session: Session,
+    servers: Mapping[str, ClusterSettings],
+    show: Callable[[str, bytes], None],
 ) -> Supervisor:
-    """Not started. ``servers`` are the settings of each service's process."""
+    """Not started; the ports are bound. ``servers`` are the settings of each service's process. Raises PortTaken."""
     app = config.app
-    given = arguments(parsed, config, session)
-    children = {name: Child(name, command(name, given), environment(own)) for name, own in servers.items()}
-    health = {name: (app.host, app.port + load(name).place) for name in servers}
-    return Supervisor(children, health)
+    given = tuple(arguments(parsed, config, session))
+    recipes = {name: Recipe(sys.executable, given, environment(own)) for name, own in servers.items()}
+    ports = {name: (app.host, app.port + load(name).place) for name in servers}
+    return Supervisor(recipes, ports, show, in_turn=IN_TURN)
 
 
 def arguments(parsed: argparse.Namespace, config: Configuration, session: Session) -> list[str]:

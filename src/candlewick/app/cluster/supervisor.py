@@ -1,128 +1,110 @@
-"""One process a service on this machine: started, looked after, stopped in order."""
+"""One process a service on this machine: started, looked after, switched to another version, stopped in order."""
 
 import asyncio
-import os
-import signal
-import sys
-import time
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
-from candlewick.kernel.errors import Fatal
-from candlewick.kernel.logging import logger
+import msgspec
 
-_AGAIN_FIRST_S, _AGAIN_MOST_S = 0.5, 30.0
-_WELL_S = 60.0
-_LOOK_S = 0.1
-_READY_WITHIN_S = 120.0
-_STOP_WITHIN_S = 25.0
+from candlewick.app.cluster.child import Child, Say
+from candlewick.app.cluster.life import ProcessFailed, Recipe
+from candlewick.app.http.server import bind
+from candlewick.app.registry import UnknownService
 
-
-class ProcessFailed(Fatal):
-    """A service's process ended before it was ready."""
-
-    code = "PROCESS_FAILED"
-
-
-class Child:
-    """A command that is begun again whenever it ends by itself, later and later when it ends soon."""
-
-    def __init__(self, name: str, command: Sequence[str], env: Mapping[str, str]) -> None:
-        self.name = name
-        self.starts = 0
-        self.process: asyncio.subprocess.Process | None = None
-        self._command, self._env = tuple(command), dict(env)
-        self._log = logger("supervisor")
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Returns when the process is there, ready or not."""
-        await self._begin()
-        self._task = asyncio.ensure_future(self._look_after())
-
-    async def _begin(self) -> None:
-        self.starts += 1
-        # In a group of its own: Ctrl-C is ours to hand on, in order.
-        self.process = await asyncio.create_subprocess_exec(
-            *self._command, env={**os.environ, **self._env}, start_new_session=True
-        )
-
-    async def _look_after(self) -> None:
-        delay = _AGAIN_FIRST_S
-        while True:
-            begun = time.monotonic()
-            assert self.process is not None
-            status = await self.process.wait()
-            if time.monotonic() - begun > _WELL_S:
-                delay = _AGAIN_FIRST_S
-            self._log.error("a service's process ended", of=self.name, status=status, again_in_s=delay)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, _AGAIN_MOST_S)
-            await self._begin()
-
-    async def stop(self) -> int:
-        """SIGTERM, and SIGKILL when it does not heed; its exit status."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        process = self.process
-        if process is None:
-            return 0
-        if process.returncode is None:
-            process.send_signal(signal.SIGTERM)
-            try:
-                await asyncio.wait_for(process.wait(), _STOP_WITHIN_S)
-            except TimeoutError:
-                self._log.error("a service's process did not end and is killed", of=self.name)
-                process.kill()
-                await process.wait()
-        return process.returncode or 0
+_ASK_WITHIN_S: Final = 3.0
+_MOST_BYTES: Final = 1 << 20
 
 
 class Supervisor:
-    """Processes by service, in the order of their start."""
+    """Services in the order of their start. Their ports are bound here, before anything is begun, and stay bound."""
 
-    def __init__(self, children: Mapping[str, Child], health: Mapping[str, tuple[str, int]]) -> None:
-        """``health`` is the host and port where each answers ``GET /health``."""
-        self.children = dict(children)
-        self._health = dict(health)
+    def __init__(
+        self,
+        recipes: Mapping[str, Recipe],
+        ports: Mapping[str, tuple[str, int]],
+        show: Callable[[str, bytes], None],
+        *,
+        in_turn: frozenset[str] = frozenset(),
+    ) -> None:
+        """``show`` gets what each service's processes print. Raises PortTaken."""
+        self._listeners: dict[str, socket.socket] = {}
+        try:
+            for name in recipes:
+                self._listeners[name] = bind(*ports[name])
+        except BaseException:
+            self._close()
+            raise
+        self.children = {
+            name: Child(name, recipe, self._listeners[name], lambda lines, n=name: show(n, lines),  # type: ignore[misc]
+                        in_turn=name in in_turn)
+            for name, recipe in recipes.items()
+        }  # fmt: skip
 
     async def start(self) -> None:
-        """All at once; returns when every one is ready. Raises ProcessFailed."""
-        await asyncio.gather(*(child.start() for child in self.children.values()))
+        """All at once; returns when every one serves. Raises ProcessFailed."""
+        begun = [asyncio.ensure_future(child.start()) for child in self.children.values()]
         try:
-            async with asyncio.timeout(_READY_WITHIN_S):
-                await asyncio.gather(*(self._ready(name) for name in self.children))
-        except TimeoutError:
-            raise ProcessFailed(f"not every service was ready within {_READY_WITHIN_S:g} s") from None
-
-    async def _ready(self, name: str) -> None:
-        child = self.children[name]
-        while not await _answers(*self._health[name]):
-            if child.starts > 1:
-                raise ProcessFailed(f"service {name} ended before it was ready", hint="Its own words are above")
-            await asyncio.sleep(_LOOK_S)
+            await asyncio.gather(*begun)
+        except ProcessFailed:
+            for task in begun:
+                task.cancel()
+            await asyncio.gather(*begun, return_exceptions=True)
+            raise
 
     async def stop(self) -> dict[str, int]:
         """In reverse, one after the other; exit statuses by service."""
-        return {name: await self.children[name].stop() for name in reversed(self.children)}
+        try:
+            return {name: await self.children[name].stop() for name in reversed(self.children)}
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        for listener in self._listeners.values():
+            listener.close()
+
+    def child(self, service: str) -> Child:
+        """Raises UnknownService."""
+        if service not in self.children:
+            raise UnknownService(f"service must be one of {', '.join(self.children)}, was {service!r}")
+        return self.children[service]
+
+    async def switch(self, service: str, python: str | None, say: Say) -> None:
+        """The version that ``python`` has installed takes over, the same one when None. Raises UnknownService,
+        SwitchFailed, Conflict."""
+        child = self.child(service)
+        recipe = child.recipe if python is None else replace(child.recipe, python=python)
+        await child.switch(recipe, say)
+
+    async def rollback(self, service: str, say: Say) -> None:
+        """Raises UnknownService, NothingToRollBack, SwitchFailed, Conflict."""
+        await self.child(service).rollback(say)
+
+    async def status(self, service: str | None = None) -> list[dict[str, Any]]:
+        """Every service's processes, with version and state as each tells itself. Raises UnknownService."""
+        names = [service] if service is not None else list(self.children)
+        found = [self.child(name).status() for name in names]
+        processes = [process for one in found for process in one["processes"]]
+        told = await asyncio.gather(*(_health(*process["at"]) for process in processes))
+        for process, health in zip(processes, told, strict=True):
+            process |= {name: health.get(name, "") for name in ("version", "status", "detail")}
+        return found
 
 
-def command(service: str, arguments: Sequence[str]) -> list[str]:
-    """How a service's process is begun."""
-    return [sys.executable, "-m", "candlewick.app.cli.main", "run", service, *arguments]
-
-
-async def _answers(host: str, port: int) -> bool:
-    """Whether ``GET /health`` answers 200."""
+async def _health(host: str, port: int) -> dict[str, Any]:
+    """What a process says of itself; nothing when it does not answer in time."""
     try:
-        reader, writer = await asyncio.open_connection(host, port)
-    except OSError:
-        return False
-    try:
-        writer.write(f"GET /health HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
-        line = await asyncio.wait_for(reader.readline(), 5.0)
-    except (OSError, TimeoutError):
-        return False
-    finally:
-        writer.close()
-    return b" 200 " in line
+        async with asyncio.timeout(_ASK_WITHIN_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            try:
+                writer.write(f"GET /health/detailed HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                _, _, body = (await reader.read(_MOST_BYTES)).partition(b"\r\n\r\n")
+                while piece := await reader.read(_MOST_BYTES):
+                    body += piece
+            finally:
+                writer.close()
+        found = msgspec.json.decode(body)
+    except (OSError, TimeoutError, msgspec.MsgspecError):
+        return {}
+    return found if isinstance(found, dict) else {}

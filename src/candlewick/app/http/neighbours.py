@@ -2,7 +2,8 @@
 
 Each is asked for its health once a second, so that who depends on it says so before it is needed, and is itself again
 without anyone's doing once the other is back. A refused connection, or a service that says it does not serve, counts at
-once; one that is merely slow to answer only when it stays so.
+once; one that is merely slow to answer only when it stays so. One that takes connections and has not answered yet since
+this process began is starting beside it: that is no fault for as long as a start may take.
 """
 
 import asyncio
@@ -13,11 +14,12 @@ import msgspec
 
 from candlewick.app.http.service_app import HealthDetail, Neighbour
 from candlewick.app.http.upstream import Upstream
-from candlewick.kernel.clock import NS_PER_MS, Clock
+from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 
 LOOK_EVERY_S: Final = 1.0
 _LOOK_WITHIN_S: Final = 2.0
 _SLOW_LOOKS: Final = 2
+_STARTS_WITHIN_S: Final = 60.0
 _decode = msgspec.json.Decoder(HealthDetail).decode
 
 
@@ -33,6 +35,7 @@ class Neighbours:
         self._clock, self._logger, self._on_change = clock, logger, on_change
         unknown = Neighbour("unknown", clock.now_ns() // NS_PER_MS, "not looked at yet")
         self._found = dict.fromkeys(self._upstreams, unknown)
+        self._began_ns = clock.monotonic_ns()
         self._tasks: list[asyncio.Task[None]] = []
 
     def of(self, service: str) -> Neighbour:
@@ -57,10 +60,15 @@ class Neighbours:
                 slow = 0
             except _Slow:
                 slow += 1
-                if slow >= _SLOW_LOOKS:
+                if slow >= _SLOW_LOOKS and not self._may_be_starting(upstream):
                     detail = f"did not say within {_LOOK_WITHIN_S:g} s how it is"
                     self._learn(upstream, Neighbour("unreachable", 0, detail))
             await self._clock.sleep(LOOK_EVERY_S)
+
+    def _may_be_starting(self, upstream: Upstream) -> bool:
+        """Nothing has been learned of it yet, and that is no wonder."""
+        age_ns = self._clock.monotonic_ns() - self._began_ns
+        return self._found[upstream.service].status == "unknown" and age_ns < _STARTS_WITHIN_S * NS_PER_SECOND
 
     async def _look(self, upstream: Upstream) -> Neighbour:
         """How the service is, its ``since`` not set. Raises _Slow."""

@@ -2,12 +2,18 @@
 
 import asyncio
 import socket
+from collections.abc import Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
 
 from candlewick.kernel.errors import Fatal
 
 _DRAIN_S = 3
+# A caller's idle connection may be used again until it has been idle for as long as that caller keeps one (3 s between
+# services, app.http.lanes): closed before, a request may just be on its way into it and be lost.
+_LINGER_S = 4.0
+_LEAVE_WITHIN_S = 15
+_LOOK_S = 0.05
 # Unsent bytes that the kernel keeps for a connection: beyond it a client that does not read is noticed here, where what
 # waits can be conflated, not after the megabytes that loopback and long lines are given.
 _UNSENT_BYTES = 128 << 10
@@ -39,7 +45,8 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """One application on one socket; ``stop`` lets requests in hand finish, for three seconds."""
+    """One application on one socket; ``stop`` lets requests in hand finish, for three seconds. ``leave`` is for when
+    another process takes connections from the same socket: nobody who is served now gets an error."""
 
     def __init__(self, app: Any, listener: socket.socket) -> None:
         import uvicorn
@@ -47,9 +54,10 @@ class Server:
         from candlewick.app.http.lines import LineProtocol
 
         self._listener = listener
+        self.app, self._is_leaving = app, False
         self._server = uvicorn.Server(
             uvicorn.Config(
-                app,
+                self._serve,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -78,3 +86,38 @@ class Server:
         with suppress(asyncio.CancelledError):
             await self._task
         await self._server.shutdown([self._listener])
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        if not self._is_leaving or scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def last(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            await send(message)
+
+        await self.app(scope, receive, last)
+
+    async def leave(self, closed: Callable[[], None]) -> None:
+        """Take no new connection, and tell so by ``closed``; answer what comes over those that are there and close each
+        behind its next answer. Sockets are closed with 1012 (service restart, RFC 6455's registry), one after the other
+        so that their clients do not come back all at once. Requests in hand have 15 s."""
+        if self._task is None:
+            return
+        from candlewick.app.http.lines import LineProtocol
+
+        self._is_leaving = True
+        for server in self._server.servers:
+            server.close()
+        closed()
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LINGER_S
+        connections = self._server.server_state.connections
+        while connections and (left := until - loop.time()) > 0:
+            sockets = [one for one in connections if isinstance(one, LineProtocol)]
+            for one in sockets[: max(1, int(len(sockets) * _LOOK_S / left) + 1)]:
+                one.shutdown()
+            await asyncio.sleep(_LOOK_S)
+        self._server.config.timeout_graceful_shutdown = _LEAVE_WITHIN_S
+        await self.stop()

@@ -89,6 +89,13 @@ class Hosted:
     async def _dependencies(self) -> Any:
         return await self._context.dependencies() if self._context is not None else {}
 
+    async def caught_up(self) -> None:
+        """Returns when the service knows nearly all that was in the log at the call."""
+        if self._context is not None:
+            await self._context.messaging.caught_up()
+        if (caught_up := getattr(self._service, "caught_up", None)) is not None:
+            await caught_up()
+
     async def start(self) -> None:
         """Build and start; returns when ready. What fails on the way is closed and raised."""
         self._become(State.STARTING)
@@ -102,6 +109,8 @@ class Hosted:
             clients=self._host.client,
             on_failure=self._failed,
             tracer=self._host.tracer,
+            backup_hours=self._host.configuration.app.backup_hours,
+            backup_keep=self._host.configuration.app.backup_keep,
         )
         try:
             await self._context.open()
@@ -249,6 +258,10 @@ class Host:
         await self._upstreams.close()
         await self.resources.close()
         await asyncio.to_thread(self.tracer.close)
+
+    async def caught_up(self) -> None:
+        """Returns when every service knows nearly all that was in the log at the call."""
+        await asyncio.gather(*(hosted.caught_up() for hosted in self.hosted.values()))
 
     def upstream(self, service: str) -> Any:
         if service in self.hosted:

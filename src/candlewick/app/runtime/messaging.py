@@ -21,7 +21,9 @@ from candlewick.ports.runtime import Event, Follower, TransactionalHandler
 
 # Messages encoded or decoded before the loop hears its sockets again: about 2 ms.
 _AT_ONCE = 32
-_INBOX_TABLES = (
+#: What a service has taken from the log: how far it is, and each producer's newest number.
+INBOX = ("inbox_position", "inbox_sequence")
+INBOX_TABLES = (
     """CREATE TABLE IF NOT EXISTS inbox_position (
         topic TEXT NOT NULL, part INTEGER NOT NULL, epoch BIGINT NOT NULL, log_offset BIGINT NOT NULL,
         PRIMARY KEY (topic, part))""",
@@ -54,6 +56,7 @@ class LogMessaging:
         self._background, self._tracer = background, tracer
         self._producer: Producer | None = None
         self._consumers: list[Consumer] = []
+        self._asked: dict[Consumer, list[asyncio.Future[None]]] = {}
         self._outbox = (
             Outbox(service=service, log=log, database=database, clock=clock, ids=ids, metrics=metrics, logger=logger)
             if database is not None
@@ -65,7 +68,7 @@ class LogMessaging:
         if self._database is None or self._outbox is None:
             return
         async with self._database.transaction() as tx:
-            for statement in _INBOX_TABLES:
+            for statement in INBOX_TABLES:
                 await tx.execute(statement)
         await self._outbox.open()
         self._background("relay", self._outbox.run())
@@ -117,6 +120,22 @@ class LogMessaging:
             raise Fatal(f"service {self._service} has no database, so it cannot handle in transactions")
         return self._database, self._outbox
 
+    async def caught_up(self) -> None:
+        """Returns when everything that is followed or handled here has been found no further behind the log than one
+        poll brings."""
+        asked: list[asyncio.Future[None]] = []
+        for consumer in self._consumers:
+            asked.append(asyncio.get_running_loop().create_future())
+            self._asked.setdefault(consumer, []).append(asked[-1])
+        await asyncio.gather(*asked)
+
+    async def _tell_level(self, consumer: Consumer, taken: int) -> None:
+        """Between two polls: only then may a consumer be asked."""
+        if consumer in self._asked and await consumer.lag() <= max(taken, _AT_ONCE):
+            for asked in self._asked.pop(consumer):
+                if not asked.done():
+                    asked.set_result(None)
+
     # -- following ---------------------------------------------------------------------------------------------
 
     async def follow(
@@ -153,6 +172,7 @@ class LogMessaging:
                     if start:
                         await asyncio.sleep(0)
                     self._hand_over(records[start : start + _AT_ONCE], follower)
+                await self._tell_level(consumer, len(records))
             except Retryable as error:
                 await patience.wait(error)
             else:
@@ -217,6 +237,7 @@ class LogMessaging:
                     await self._process(records, handler, patience)
                     newest = {(r.topic, r.partition): r.position for r in records}
                     await consumer.commit(newest)
+                await self._tell_level(consumer, len(records))
             except Retryable as error:
                 # What was handled stands in the inbox, so a position that could not be committed costs nothing.
                 await patience.wait(error)
