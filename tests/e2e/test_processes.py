@@ -42,8 +42,8 @@ def test_six_processes_serve_as_one(tmp_path):
         gateway.until("/symbols", lambda page: len(page["symbols"]) == 8)
         page = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving, seconds=60)
         assert page["candles"][-1]["final"] is False
-        status = gateway.json("/api/v1/status")
-        assert {s["name"]: s["state"] for s in status["services"]} == dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
+        ready = dict.fromkeys(set(PLACES) - {"gateway"}, "ready")
+        gateway.until("/api/v1/status", lambda status: {s["name"]: s["state"] for s in status["services"]} == ready)
         paths = gateway.json("/openapi.json")["paths"]
         assert {"/ohlcv/{exchange}/{symbol}/{timeframe}", "/gaps", "/events/{place}"} <= set(paths)
         message = asyncio.run(first_final(house.port))
@@ -56,7 +56,7 @@ def test_six_processes_serve_as_one(tmp_path):
         assert gateway.json("/gaps") is not None, "history's paths are answered meanwhile"
         states = {s["name"]: s["state"] for s in gateway.json("/api/v1/status")["services"]}
         assert states.pop("market") == "failed"
-        assert set(states.values()) == {"ready"}
+        assert set(states.values()) <= {"ready", "degraded"}
         house.processes["market"] = house.begin("market")
         again = gateway.until("/ohlcv/demo/BTC-USDT/1m?limit=200", is_moving)
         known = {c["open_time"]: c for c in again["candles"] if c["final"]}

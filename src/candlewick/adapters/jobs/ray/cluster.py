@@ -20,6 +20,8 @@ NAMESPACE: Final = "candlewick"
 # Ray puts sockets some 65 characters below its folder, and a socket's path has 107 at most (unix(7)).
 _LONGEST_FOLDER: Final = 40
 _OBJECT_BYTES: Final = 80 << 20
+# On loopback, and yet no address that Ray takes for a mistake and replaces with the machine's own.
+_LOOPBACK: Final = "127.0.0.2"
 _turn = Lock()
 _users: dict[str, int] = {}
 
@@ -101,7 +103,7 @@ class Cluster:
             "object_store_memory": _OBJECT_BYTES,
             "include_dashboard": False,
             "_temp_dir": str(self._folder.absolute()),
-            "_node_ip_address": "127.0.0.1",
+            "_node_ip_address": _LOOPBACK,
         }
 
 
