@@ -58,6 +58,7 @@ class Server:
         self._server = uvicorn.Server(
             uvicorn.Config(
                 self._serve,
+                interface="asgi3",
                 log_config=None,
                 access_log=False,
                 lifespan="off",
