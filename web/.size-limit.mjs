@@ -20,7 +20,8 @@ function closure(key, seen = new Set()) {
 const paths = (...keys) => [
   ...new Set(keys.flatMap((key) => [...closure(key)]).map((key) => fileURLToPath(new URL(manifest[key].file, root)))),
 ];
-const css = [...new Set(Object.values(manifest).flatMap((chunk) => chunk.css ?? []))].map((name) =>
+const files = Object.values(manifest).flatMap((chunk) => [chunk.file, ...(chunk.css ?? [])]);
+const css = [...new Set(files.filter((name) => name.endsWith('.css')))].map((name) =>
   fileURLToPath(new URL(name, root)),
 );
 const shell = 'index.html';

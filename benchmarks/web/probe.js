@@ -21,10 +21,15 @@
 
   probe.firstPaint = () => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null;
 
-  // From the key's own time to another chart that holds candles, painted.
+  // From the key's own time to a chart that holds another series' candles, painted. A chart says whose candles it has
+  // drawn; one that was made anew is another too.
   probe.armSwitch = () => {
     const before = document.querySelector('[data-testid="price-chart"]');
-    const another = () => drawn() && document.querySelector('[data-testid="price-chart"]') !== before;
+    const series = before?.dataset.series;
+    const another = () => {
+      const now = document.querySelector('[data-testid="price-chart"]');
+      return drawn() && (now !== before || now.dataset.series !== series);
+    };
     probe.switched = new Promise((then) => {
       const pressed = async ({ timeStamp }) => then((await once(another)) - timeStamp);
       addEventListener('keydown', pressed, { capture: true, once: true });

@@ -101,7 +101,7 @@ test('a cut socket is shown within a second, last values stay, and it heals', as
 test('gaps and repairs that the API reports are drawn and worded', async ({ page, request }) => {
   // The answer is bent here, so that the same test holds against any server: six candles out, four repaired.
   let hole: { start: number; end: number } | null = null;
-  await page.route('**/ohlcv/**', async (route) => {
+  await page.route('**/ohlcv/**/15m?**', async (route) => {
     const answer = await route.fetch();
     const body = await answer.json();
     const rows = body.candles as { open_time: number; origin: string; revision: number; final: boolean }[];

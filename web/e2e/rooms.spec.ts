@@ -42,6 +42,19 @@ test.describe('candles', () => {
     await expect.poll(bars, { timeout: 15_000 }).toBeGreaterThan(before + 50);
   });
 
+  for (const room of ['markets', 'chart']) {
+    test(`of ${room} are asked for once, and before the page's own code runs`, async ({ page, request }) => {
+      const asked: string[] = [];
+      page.on('request', (r) => asked.push(new URL(r.url()).pathname));
+      await page.goto(room === 'markets' ? '/markets' : `/chart/${await venue(request)}/BTC-USDT/15m`);
+      await candlesDrawn(page);
+      const candles = `/ohlcv/${await venue(request)}/BTC-USDT/15m`;
+      expect(asked.filter((path) => path === candles)).toHaveLength(1);
+      // What the page asks for by itself comes later.
+      expect(asked.indexOf(candles)).toBeLessThan(asked.indexOf('/gaps'));
+    });
+  }
+
   test('can be read as a table', async ({ page, request }) => {
     await page.goto(`/chart/${await venue(request)}/BTC-USDT/15m`);
     await candlesDrawn(page);

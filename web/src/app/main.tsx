@@ -19,7 +19,7 @@ if (!root) throw new Error('the page has no #root');
 createRoot(root).render(
   <StrictMode>
     <QueryClientProvider client={client}>
-      <RouterProvider router={makeRouter()} />
+      <RouterProvider router={makeRouter(client)} />
     </QueryClientProvider>
   </StrictMode>,
 );

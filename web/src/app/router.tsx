@@ -1,6 +1,14 @@
-import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
+import type { QueryClient } from '@tanstack/react-query';
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  redirect,
+} from '@tanstack/react-router';
 import { asTimeframe } from '@/shared/format/market';
 import { DEFAULT_TIMEFRAME } from '@/shared/market/defaults';
+import { askAhead } from '@/shared/market/seriesFeed';
 import { Shell } from './Shell';
 
 export interface MarketsSearch {
@@ -17,7 +25,7 @@ const text = (value: unknown): string | undefined => (typeof value === 'string' 
 /** An empty list is a choice (no overlays), so it stays in the URL. */
 const list = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-const rootRoute = createRootRoute({ component: Shell });
+const rootRoute = createRootRouteWithContext<{ client: QueryClient }>()({ component: Shell });
 
 const indexRoute = createRoute({
   getParentRoute: () => rootRoute,
@@ -43,6 +51,9 @@ export const chartRoute = createRoute({
   getParentRoute: () => rootRoute,
   path: '/chart/$exchange/$symbol/$tf',
   validateSearch: (search: Record<string, unknown>): ChartSearch => ({ ind: list(search.ind) }),
+  // While the room's code is on its way, not after it. Nobody waits for it: the room tells its own states.
+  loader: ({ context, params: { exchange, symbol, tf } }) =>
+    askAhead(context.client, { exchange, symbol: symbol.toUpperCase(), timeframe: asTimeframe(tf, DEFAULT_TIMEFRAME) }),
   component: lazyRouteComponent(() => import('./ChartRoute'), 'ChartRoute'),
 });
 
@@ -69,9 +80,10 @@ export function stringifySearch(search: Record<string, unknown>): string {
   return parts.length > 0 ? `?${parts.join('&')}` : '';
 }
 
-export function makeRouter() {
+export function makeRouter(client: QueryClient) {
   return createRouter({
     routeTree,
+    context: { client },
     parseSearch,
     stringifySearch,
     defaultPreload: 'intent',

@@ -1,4 +1,4 @@
-import type { Book, Candle, Gap, Ticker, Trade } from '@/shared/api/types';
+import type { Book, Candle, Gap, SymbolInfo, Ticker, Trade } from '@/shared/api/types';
 import type { FrameLoop } from '@/shared/ticks/frame';
 
 export const MINUTE = 60_000;
@@ -41,6 +41,20 @@ export function gap(change: Partial<Gap> = {}): Gap {
     detected_at: T0,
     closed_at: T0,
     detail: '',
+    ...change,
+  };
+}
+
+export function symbol(change: Partial<SymbolInfo> = {}): SymbolInfo {
+  return {
+    exchange: 'binance',
+    symbol: 'BTC-USDT',
+    base: 'BTC',
+    quote: 'USDT',
+    status: 'trading',
+    price_tick: '0.01',
+    size_step: '0.00001',
+    origin: 'live',
     ...change,
   };
 }

@@ -1,21 +1,16 @@
 import { useQuery } from '@tanstack/react-query';
 import { useVirtualizer } from '@tanstack/react-virtual';
 import { ArrowDown, ArrowUp, Search } from 'lucide-react';
-import { memo, useEffect, useMemo, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { ApiError } from '@/shared/api/client';
 import { symbolsQuery } from '@/shared/api/queries';
 import type { SymbolInfo } from '@/shared/api/types';
-import { showSymbol, splitSymbol } from '@/shared/format/market';
-import { decimalsOf, formatPercent, formatPrice } from '@/shared/format/numbers';
 import { useKeys } from '@/shared/keys/keys';
-import { useStaleAge } from '@/shared/market/staleness';
-import { ticks, useTick, useTickLink } from '@/shared/market/tickFeed';
+import { ticks, useTickLink } from '@/shared/market/tickFeed';
 import { tickKey } from '@/shared/ticks/store';
-import { Freshness } from '@/shared/ui/Freshness';
-import { NumberCell } from '@/shared/ui/NumberCell';
 import { Panel, type PanelState } from '@/shared/ui/Panel';
-import { Sparkline } from '@/shared/ui/Sparkline';
 import styles from './Watchlist.module.css';
+import { WatchRow } from './WatchRow';
 
 type Sort = 'listed' | 'symbol' | 'last' | 'change';
 
@@ -41,6 +36,10 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
   const [sort, setSort] = useState<{ by: Sort; descending: boolean }>({ by: 'listed', descending: false });
   const input = useRef<HTMLInputElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
+  // One function for all rows and all time: another one each time would draw every row again.
+  const latest = useRef(onSelect);
+  latest.current = onSelect;
+  const select = useRef((info: SymbolInfo): void => latest.current(info));
   const rows = useSorted(symbols, filter, sort);
   const at = rows.findIndex((row) => row.symbol === selected && row.exchange === exchange);
   const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize);
@@ -137,7 +136,12 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
                 className={styles.item}
                 style={{ height: item.size, transform: `translateY(${item.start}px)` }}
               >
-                <Row info={info} selected={item.index === at} onSelect={onSelect} offline={link.kind === 'offline'} />
+                <WatchRow
+                  info={info}
+                  selected={item.index === at}
+                  onSelect={select.current}
+                  offline={link.kind === 'offline'}
+                />
               </li>
             );
           })}
@@ -147,52 +151,6 @@ export function Watchlist({ exchange, selected, onSelect, onOpen, className, row
     </Panel>
   );
 }
-
-const Row = memo(function Row(props: {
-  info: SymbolInfo;
-  selected: boolean;
-  offline: boolean;
-  onSelect(info: SymbolInfo): void;
-}) {
-  const { info, selected, offline, onSelect } = props;
-  const tick = useTick(info.exchange, info.symbol);
-  const age = useStaleAge(tick);
-  const stale = offline || age !== null;
-  const [base, quote] = splitSymbol(info.symbol);
-  const change = tick?.change_pct_24h ?? null;
-  const tone = stale ? 'quiet' : change !== null && change < 0 ? 'down' : 'up';
-  return (
-    <button
-      type="button"
-      className={styles.row}
-      aria-current={selected}
-      data-stale={stale}
-      data-symbol={info.symbol}
-      onClick={() => onSelect(info)}
-      title={showSymbol(info.symbol)}
-    >
-      <span className={styles.symbol}>
-        {base}
-        {quote === 'USDT' ? null : <small>/{quote}</small>}
-      </span>
-      <span className={styles.spark}>{tick?.sparkline ? <Sparkline values={tick.sparkline} tone={tone} /> : null}</span>
-      <NumberCell
-        className={styles.last}
-        text={formatPrice(tick?.last, decimalsOf(info.price_tick))}
-        value={tick?.last ?? null}
-        direction={tick?.direction ?? null}
-        chars={8}
-      />
-      {age !== null && !offline ? (
-        <Freshness ageMs={age} />
-      ) : (
-        <span className={styles.change} data-tone={stale || change === null ? 'quiet' : change >= 0 ? 'up' : 'down'}>
-          {formatPercent(change)}
-        </span>
-      )}
-    </button>
-  );
-});
 
 /** Filtered and sorted rows; a sort by a moving number is made again each two seconds, not each tick. */
 function useSorted(symbols: SymbolInfo[], filter: string, sort: { by: Sort; descending: boolean }): SymbolInfo[] {

@@ -55,8 +55,9 @@ export const candlesPageQuery = ({ exchange, symbol, timeframe }: SeriesKey, end
       return (await ask(api.GET('/ohlcv/{exchange}/{symbol}/{timeframe}', { signal, params: { path, query } })))
         .candles;
     },
-    staleTime: 0,
-    gcTime: 30_000,
+    // Long enough for one request to serve who asked ahead and the chart itself.
+    staleTime: end === undefined ? 2000 : 0,
+    gcTime: end === undefined ? 120_000 : 30_000,
     retry: 1,
   });
 

@@ -81,6 +81,12 @@ export class CandleBook {
     else if (Number.isFinite(lowest)) this.tell({ kind: 'tail', from: lowest });
   }
 
+  /** Start again with these candles alone, oldest first. */
+  restart(candles: readonly Candle[]): void {
+    this.rows = [...candles];
+    this.tell({ kind: 'all' });
+  }
+
   private tell(change: BookChange): void {
     for (const listener of this.listeners) listener(change);
   }

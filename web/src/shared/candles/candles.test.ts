@@ -141,6 +141,17 @@ describe('indicator book', () => {
     expect(line?.values.get(T0 + MINUTE)).toBe(1.5);
   });
 
+  it('knows which lines are still to come', () => {
+    const indicators = new IndicatorBook();
+    indicators.keep(['ema:21', 'bollinger:20:2']);
+    indicators.merge(page([1]));
+    expect(['ema:21/value', 'bollinger:20:2/upper', 'rsi:14/value'].map((key) => indicators.awaits(key))).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+
   it('drops a line that is no longer wanted and tells the chart', () => {
     const indicators = new IndicatorBook();
     indicators.merge(page([1]));

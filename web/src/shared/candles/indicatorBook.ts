@@ -16,6 +16,7 @@ export interface IndicatorLine {
 /** Indicator values by open time, merged from pages; values are the server's, never computed here. */
 export class IndicatorBook {
   private lines = new Map<string, IndicatorLine>();
+  private ids: readonly string[] = [];
   private readonly listeners = new Set<() => void>();
 
   get all(): readonly IndicatorLine[] {
@@ -27,8 +28,14 @@ export class IndicatorBook {
     return () => this.listeners.delete(listener);
   }
 
+  /** Whether this line's values are still to come: a chart that has the line keeps its place. */
+  awaits(key: string): boolean {
+    return !this.lines.has(key) && this.ids.includes(key.slice(0, key.lastIndexOf('/')));
+  }
+
   /** Keep only the wanted ids, so that a removed overlay leaves the chart at once. */
   keep(ids: readonly string[]): void {
+    this.ids = [...ids];
     const before = this.lines.size;
     for (const [key, line] of this.lines) if (!ids.includes(line.id)) this.lines.delete(key);
     if (this.lines.size !== before) this.tell();

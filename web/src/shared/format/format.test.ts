@@ -19,6 +19,14 @@ describe('numbers', () => {
   });
 
   it.each([
+    [0, 2, '0.00'],
+    [999.999, 2, '1,000.00'],
+    [1_234_567, 0, '1,234,567'],
+    [-100_000.5, 1, '\u2212100,000.5'],
+    [0.0000123, 7, '0.0000123'],
+  ])('%d with %i decimals is %s', (value, decimals, text) => expect(formatPrice(value, decimals)).toBe(text));
+
+  it.each([
     [7.3712, '+7.37%'],
     [-2.931, '\u22122.93%'],
     [-0.001, '0.00%'],
@@ -27,6 +35,7 @@ describe('numbers', () => {
 
   it('shortens big numbers and keeps small sizes telling', () => {
     expect([4.44e9, 812_345, 12, 1.5e12].map(formatCompact)).toEqual(['4.44 B', '812.35 k', '12', '1.50 T']);
+    expect([0, 100, 0.5, 7.25].map(formatCompact)).toEqual(['0', '100', '0.5', '7.25']);
     expect([0.00123, 1.5, 250.25, 12_345.6].map(formatSize)).toEqual(['0.00123', '1.500', '250.3', '12,346']);
   });
 });

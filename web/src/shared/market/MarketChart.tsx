@@ -1,7 +1,7 @@
-import { useQuery } from '@tanstack/react-query';
+import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { ChevronDown, Table2 } from 'lucide-react';
 import { Popover } from 'radix-ui';
-import { type ReactNode, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { gapsQuery, qualityQuery, symbolsQuery } from '../api/queries';
 import { MAIN_TIMEFRAMES, splitSymbol, TIMEFRAMES, type Timeframe, timeframeMs, venueName } from '../format/market';
 import { decimalsOf, formatCompact, formatPercent, formatPrice } from '../format/numbers';
@@ -19,6 +19,7 @@ import { DataFacts } from './DataFacts';
 import { IndicatorMenu } from './IndicatorMenu';
 import styles from './MarketChart.module.css';
 import { usePlatformNow } from './platformClock';
+import { askAhead } from './seriesFeed';
 import { useStaleAge } from './staleness';
 import { useTick } from './tickFeed';
 import { useSeries } from './useSeries';
@@ -38,6 +39,10 @@ export interface MarketChartProps {
   compact?: boolean;
 }
 
+/** Pages of other timeframes are asked for this long after the first candles, one in each interval. */
+const AHEAD_AFTER_MS = 600;
+const AHEAD_APART_MS = 120;
+
 /** The first history of the ledger that concerns any loaded bar: 400 days are more than a view can hold. */
 const LEDGER_MS = 400 * 86_400_000;
 
@@ -54,6 +59,7 @@ export function MarketChart(props: MarketChartProps) {
     tools,
     compact = false,
   } = props;
+  const client = useQueryClient();
   const { feed, state } = useSeries(exchange, symbol, timeframe, indicators);
   const [asTable, setAsTable] = useState(false);
   const [facts, setFacts] = useState<Facts | null>(null);
@@ -65,11 +71,17 @@ export function MarketChart(props: MarketChartProps) {
   useKeys(
     keys
       ? {
-          ...Object.fromEntries(MAIN_TIMEFRAMES.map((tf, i) => [String(i + 1), () => onTimeframe(tf)])),
+          ...Object.fromEntries(MAIN_TIMEFRAMES.map((tf, i) => [String(i + 1), () => choose(tf)])),
           i: () => setMenuOpen(true),
         }
       : {},
   );
+  const askFor = (next: Timeframe): void => askAhead(client, { exchange, symbol, timeframe: next });
+  const choose = (next: Timeframe): void => {
+    askFor(next);
+    onTimeframe(next);
+  };
+  useAskedAhead(state.phase === 'ready' && keys, exchange, symbol, timeframe);
   const panel = withFacts(usePanelState(state, feed.book.last?.open_time ?? 0, step, feed), facts);
   const main = MAIN_TIMEFRAMES.includes(timeframe) ? MAIN_TIMEFRAMES : [...MAIN_TIMEFRAMES, timeframe];
   return (
@@ -78,6 +90,7 @@ export function MarketChart(props: MarketChartProps) {
       label={`Chart ${symbol}`}
       state={panel}
       className={styles.panel}
+      holds
       head={
         <>
           <MarketHead
@@ -91,11 +104,12 @@ export function MarketChart(props: MarketChartProps) {
             <Segmented
               label="Timeframe"
               value={timeframe}
-              onChange={onTimeframe}
+              onChange={choose}
+              onIntent={askFor}
               className={styles.timeframes}
               options={main.map((tf, i) => ({ value: tf, label: tf, hint: i < 6 ? `Key ${i + 1}` : '' }))}
             />
-            <MoreTimeframes timeframe={timeframe} onTimeframe={onTimeframe} />
+            <MoreTimeframes timeframe={timeframe} onTimeframe={choose} />
             <IndicatorMenu chosen={indicators} onChange={onIndicators} open={menuOpen} onOpenChange={setMenuOpen} />
             <div className={styles.right}>
               <DataFacts facts={facts} />
@@ -115,7 +129,7 @@ export function MarketChart(props: MarketChartProps) {
       }
     >
       <PriceChart
-        key={`${exchange}:${symbol}:${timeframe}`}
+        series={`${exchange}:${symbol}:${timeframe}`}
         label={`${symbol} ${timeframe} candles; arrow keys move, plus and minus zoom`}
         book={feed.book}
         indicators={feed.indicators}
@@ -129,6 +143,35 @@ export function MarketChart(props: MarketChartProps) {
       />
     </Panel>
   );
+}
+
+/** The other timeframes of the tool row are asked for once the chart stands and the page has nothing else to do. */
+function useAskedAhead(ready: boolean, exchange: string, symbol: string, shown: Timeframe): void {
+  const client = useQueryClient();
+  useEffect(() => {
+    if (!ready || typeof requestIdleCallback !== 'function' || savesData()) return;
+    const rest = MAIN_TIMEFRAMES.filter((timeframe) => timeframe !== shown);
+    let idle = 0;
+    const next = (): void => {
+      const timeframe = rest.shift();
+      if (timeframe === undefined) return;
+      askAhead(client, { exchange, symbol, timeframe });
+      timer = setTimeout(wait, AHEAD_APART_MS);
+    };
+    const wait = (): void => {
+      idle = requestIdleCallback(next, { timeout: 2000 });
+    };
+    let timer = setTimeout(wait, AHEAD_AFTER_MS);
+    return () => {
+      clearTimeout(timer);
+      cancelIdleCallback(idle);
+    };
+  }, [ready, client, exchange, symbol, shown]);
+}
+
+/** The reader's browser asks pages to load no more than they show. */
+function savesData(): boolean {
+  return (navigator as { connection?: { saveData?: boolean } }).connection?.saveData === true;
 }
 
 function usePanelState(

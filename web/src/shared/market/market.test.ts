@@ -3,9 +3,10 @@ import { HttpResponse, http } from 'msw';
 import { setupServer } from 'msw/node';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { candle, MINUTE, minutes, T0, ticker } from '@/test/builders';
+import { candlesPageQuery } from '../api/queries';
 import { parseIndicators, writeIndicators } from './defaults';
 import { PlatformClock } from './platformClock';
-import { SeriesFeed } from './seriesFeed';
+import { askAhead, SeriesFeed } from './seriesFeed';
 import { ageOf } from './staleness';
 
 const server = setupServer();
@@ -116,6 +117,30 @@ describe('series feed', () => {
     socket.onclose?.();
     expect(feed.state.link.kind).toBe('offline');
     expect(feed.book.candles).toHaveLength(11);
+  });
+
+  it('stands at once on a page that was asked for ahead, and asks for it no second time', async () => {
+    const client = new QueryClient();
+    const key = { exchange: 'binance', symbol: 'BTC-USDT', timeframe: '1m' } as const;
+    askAhead(client, key);
+    askAhead(client, key);
+    await vi.waitFor(() => expect(client.isFetching()).toBe(0));
+    feed = new SeriesFeed(client, key);
+    expect(feed.state.phase).toBe('ready');
+    feed.start();
+    await vi.waitFor(() => expect(feed.book.candles).toHaveLength(10));
+    expect(asked).toEqual(['ohlcv newest']);
+  });
+
+  it('starts again where the newest page does not touch what it held, and draws no gap that never was', async () => {
+    const client = new QueryClient();
+    const key = { exchange: 'binance', symbol: 'BTC-USDT', timeframe: '1m' } as const;
+    client.setQueryData(candlesPageQuery(key).queryKey, minutes(5), { updatedAt: Date.now() - 5_000 });
+    feed = new SeriesFeed(client, key);
+    expect(feed.book.candles).toHaveLength(5);
+    feed.start();
+    await vi.waitFor(() => expect(feed.book.first?.open_time).toBe(T0 + 10 * MINUTE));
+    expect(feed.book.candles).toHaveLength(10);
   });
 
   it('gives reason and correlation id of a refusal, and recovers by retry', async () => {

@@ -14,6 +14,21 @@ export interface SeriesState {
   loadingOlder: boolean;
 }
 
+/** A page asked for ahead is drawn at once while the newest comes, if no more than so many of its bars may be missing. */
+const BARS_BEHIND = 2;
+
+/** The newest page of a series if it is known already and young enough to be shown. */
+function pageAhead(client: QueryClient, key: SeriesKey): Candle[] | undefined {
+  const known = client.getQueryState<Candle[]>(candlesPageQuery(key).queryKey);
+  const most = Math.max(10_000, BARS_BEHIND * timeframeMs(key.timeframe));
+  return known && Date.now() - known.dataUpdatedAt < most ? known.data : undefined;
+}
+
+/** Ask for a series' newest page before a chart of it is made; failures are the chart's to meet. */
+export function askAhead(client: QueryClient, key: SeriesKey): void {
+  if (!pageAhead(client, key)) void client.prefetchQuery(candlesPageQuery(key));
+}
+
 /** One page is at most this many values; beyond it the API refuses. */
 const MOST = 10_000;
 
@@ -33,8 +48,12 @@ export class SeriesFeed {
   constructor(
     private readonly client: QueryClient,
     private readonly key: SeriesKey,
+    ids: readonly string[] = [],
   ) {
+    this.indicators.keep(ids);
     this.book.subscribe(() => this.onBook());
+    const ahead = pageAhead(client, key);
+    if (ahead) this.book.merge(ahead);
   }
 
   start(): void {
@@ -43,7 +62,7 @@ export class SeriesFeed {
     this.socket = new ResumingSocket<Candle[]>(`/ws/ohlcv/${exchange}/${symbol}/${timeframe}`, {
       onData: (candles) => this.book.merge(candles),
       onState: (link) => this.set({ link }),
-      onHole: () => void this.loadNewest(),
+      onHole: () => void this.loadNewest(0),
     });
     // The API serves indicators by request only, so the open bar's values are asked for at a calm pace.
     const pace = Math.min(5000, Math.max(1000, timeframeMs(timeframe) / 30));
@@ -74,7 +93,7 @@ export class SeriesFeed {
 
   retry(): void {
     this.set({ phase: 'loading', error: null });
-    void this.loadNewest();
+    void this.loadNewest(0);
   }
 
   async loadOlder(): Promise<void> {
@@ -93,10 +112,15 @@ export class SeriesFeed {
     }
   }
 
-  private async loadNewest(): Promise<void> {
+  /** `staleTime`: a page of the cache that is younger (ms) will do; as the query says when not given. */
+  private async loadNewest(staleTime?: number): Promise<void> {
     try {
-      const page = await this.client.fetchQuery(candlesPageQuery(this.key));
-      this.book.merge(page);
+      const query = candlesPageQuery(this.key);
+      const page = await this.client.fetchQuery(staleTime === undefined ? query : { ...query, staleTime });
+      const [first, last] = [page[0], this.book.last];
+      // What lies between is history that the server has: no gap of the data, so none is drawn.
+      if (first && last && first.open_time > last.open_time + timeframeMs(this.key.timeframe)) this.book.restart(page);
+      else this.book.merge(page);
       this.set({ phase: this.book.candles.length > 0 ? 'ready' : 'empty', error: null });
     } catch (cause) {
       const error =

@@ -16,7 +16,7 @@ export function ageOf(
 }
 
 /** Age in whole seconds (as ms) of a tick that is too old, null of one that is not. */
-function staleAge(tick: Tick | undefined): number | null {
+export function staleAge(tick: Tick | undefined): number | null {
   const age = ageOf(tick, platformClock.now());
   return age?.stale ? Math.floor(age.age / 1000) * 1000 : null;
 }

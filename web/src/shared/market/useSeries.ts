@@ -11,8 +11,9 @@ export function useSeries(
   indicatorIds: readonly string[],
 ): { feed: SeriesFeed; state: SeriesState } {
   const client = useQueryClient();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other indicators are no other series; they are set below
   const feed = useMemo(
-    () => new SeriesFeed(client, { exchange, symbol, timeframe }),
+    () => new SeriesFeed(client, { exchange, symbol, timeframe }, indicatorIds),
     [client, exchange, symbol, timeframe],
   );
   useEffect(() => {

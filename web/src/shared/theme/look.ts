@@ -70,9 +70,26 @@ export function useLook(): Look {
   return useSyncExternalStore(onLookChange, getLook);
 }
 
-/** The value of a token as CSS sees it now, for canvas drawing. */
+const known = new Map<string, string>();
+let knownOf = '';
+
+/**
+ * The value of a token as CSS sees it now, for canvas drawing. Asked of the browser once for each look: a chart wants
+ * colours for each of its bars, and each question makes the browser bring its styles up to date.
+ */
 export function token(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const { theme, colours } = document.documentElement.dataset;
+  if (knownOf !== `${theme} ${colours}`) {
+    knownOf = `${theme} ${colours}`;
+    known.clear();
+  }
+  let value = known.get(name);
+  if (value === undefined) {
+    value = getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+    // Before its style sheet is there a page knows no token.
+    if (value !== '') known.set(name, value);
+  }
+  return value;
 }
 
 /** A token's colour with an alpha of 0..1; tokens are six-digit hex. */
@@ -81,4 +98,9 @@ export function tokenAlpha(name: string, alpha: number): string {
     .toString(16)
     .padStart(2, '0');
   return `${token(name)}${hex}`;
+}
+
+/** The reader's text size as a multiple of the usual 16 px. */
+export function remScale(): number {
+  return Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
 }

@@ -11,6 +11,8 @@ export interface Tick extends Ticker {
   staleAfter: number;
 }
 
+const UNHEARD = { direction: null as Direction, staleAfter: 0 };
+
 const MIN_STALE = 15_000;
 const MAX_STALE = 120_000;
 /** Symbols whose readers hear of news in one frame: a screenful of rows drawn at once takes longer than a frame. */
@@ -26,7 +28,8 @@ export function tickKey(exchange: string, symbol: string): string {
  */
 export class TickStore {
   private readonly ticks = new Map<string, Tick>();
-  private readonly pending = new Map<string, Ticker>();
+  /** Objects of this store's own, so that the flush may complete them where they are. */
+  private readonly pending = new Map<string, Tick>();
   private readonly listeners = new Map<string, Set<() => void>>();
   private readonly spacing = new Map<string, number>();
   private readonly unheard = new Set<string>();
@@ -58,14 +61,15 @@ export class TickStore {
       const known = this.pending.get(key) ?? this.ticks.get(key);
       // A page of REST that was slower than the socket must not put the price back.
       if (known?.ts != null && ticker.ts != null && ticker.ts < known.ts) {
-        if (ticker.sparkline && !known.sparkline) this.pending.set(key, { ...known, sparkline: ticker.sparkline });
+        if (ticker.sparkline && !known.sparkline)
+          this.pending.set(key, { ...UNHEARD, ...known, sparkline: ticker.sparkline });
         continue;
       }
       if (known?.ts != null && ticker.ts != null && ticker.ts > known.ts) {
         const apart = ticker.ts - known.ts;
         this.spacing.set(key, 0.9 * (this.spacing.get(key) ?? apart) + 0.1 * apart);
       }
-      this.pending.set(key, known ? { ...known, ...ticker } : ticker);
+      this.pending.set(key, { ...(known ?? UNHEARD), ...ticker });
     }
     if (this.pending.size > 0) this.loop.request(this.flush);
   }
@@ -73,12 +77,13 @@ export class TickStore {
   private flushNow(): void {
     const changed = [...this.pending];
     this.pending.clear();
-    for (const [key, ticker] of changed) {
+    for (const [key, tick] of changed) {
       const before = this.ticks.get(key)?.last ?? null;
-      const now = ticker.last;
+      const now = tick.last;
       const moved = before === null || now === null ? 0 : Math.sign(now - before);
-      const staleAfter = Math.min(MAX_STALE, Math.max(MIN_STALE, 3 * (this.spacing.get(key) ?? 0)));
-      this.ticks.set(key, { ...ticker, direction: moved > 0 ? 'up' : moved < 0 ? 'down' : null, staleAfter });
+      tick.staleAfter = Math.min(MAX_STALE, Math.max(MIN_STALE, 3 * (this.spacing.get(key) ?? 0)));
+      tick.direction = moved > 0 ? 'up' : moved < 0 ? 'down' : null;
+      this.ticks.set(key, tick);
     }
     for (const [key] of changed) if (this.listeners.has(key)) this.unheard.add(key);
     let left = SYMBOLS_A_FRAME;

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from 'react';
 import styles from './NumberCell.module.css';
-import { tint, untint } from './tint';
+import { movable, tint, untint } from './tint';
 
 export interface NumberCellProps {
   text: string;
@@ -12,15 +12,13 @@ export interface NumberCellProps {
   className?: string | undefined;
 }
 
-const still = (): boolean => typeof matchMedia === 'function' && matchMedia('(prefers-reduced-motion: reduce)').matches;
-
 export function NumberCell({ text, value, direction = null, chars, className }: NumberCellProps) {
   const cell = useRef<HTMLSpanElement>(null);
   const before = useRef(value);
   useEffect(() => {
     const changed = before.current !== null && value !== null && before.current !== value;
     before.current = value;
-    if (changed && direction !== null && cell.current && !still()) tint(cell.current, direction);
+    if (changed && direction !== null && cell.current && movable()) tint(cell.current, direction);
   }, [value, direction]);
   useEffect(() => {
     const element = cell.current;

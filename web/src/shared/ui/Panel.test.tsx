@@ -23,6 +23,22 @@ describe('a panel', () => {
     expect(screen.queryByText('53,222.61')).toBeNull();
   });
 
+  it('leaves content that is dear to make in its place while loading, under the skeleton', () => {
+    const panel = (kind: 'loading' | 'live') => (
+      <Panel title="Price" state={{ kind }} holds>
+        <p>53,222.61</p>
+      </Panel>
+    );
+    const { rerender } = render(panel('live'));
+    const content = screen.getByText('53,222.61');
+    rerender(panel('loading'));
+    expect(screen.getByRole('region')).toHaveAttribute('aria-busy', 'true');
+    expect(screen.getByTestId('skeleton')).toHaveAttribute('data-over', 'true');
+    rerender(panel('live'));
+    expect(screen.getByText('53,222.61')).toBe(content);
+    expect(screen.queryByTestId('skeleton')).toBeNull();
+  });
+
   it('offers a way on when empty', async () => {
     const run = vi.fn();
     show({ kind: 'empty', message: 'No candles for this symbol yet', action: { label: 'Load history', run } });

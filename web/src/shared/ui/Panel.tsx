@@ -26,6 +26,8 @@ export interface PanelProps {
   children?: ReactNode;
   /** A picture of the same size as the content; a plain block otherwise. */
   skeleton?: ReactNode;
+  /** Loading leaves the content in its place, under the skeleton: for content that is dear to make anew. */
+  holds?: boolean;
   /** Replaces the whole head; it then says itself what is missing or mended inside. */
   head?: ReactNode;
   className?: string | undefined;
@@ -103,9 +105,20 @@ function Failure({ state }: { state: Extract<PanelState, { kind: 'error' }> }) {
 }
 
 /** The frame of every region on a screen; keeps last values on stale and offline, never shows a blank. */
-export function Panel({ title, sub, actions, state, children, skeleton, head, className, label }: PanelProps) {
+export function Panel(props: PanelProps) {
+  const { title, sub, actions, state, children, skeleton, holds = false, head, className, label } = props;
   const id = useId();
-  const keeps = !(state.kind === 'loading' || state.kind === 'empty' || state.kind === 'error');
+  const keeps = !((state.kind === 'loading' && !holds) || state.kind === 'empty' || state.kind === 'error');
+  const bones = (
+    <div className={styles.skeleton} data-over={keeps} data-testid="skeleton" aria-hidden="true">
+      {skeleton ?? (
+        <>
+          <i style={{ width: '40%', height: '1.5rem' }} />
+          <i style={{ flex: 1 }} />
+        </>
+      )}
+    </div>
+  );
   return (
     <section
       className={[styles.panel, className].filter(Boolean).join(' ')}
@@ -131,18 +144,10 @@ export function Panel({ title, sub, actions, state, children, skeleton, head, cl
             </div>
           ) : null}
           {children}
+          {state.kind === 'loading' ? bones : null}
         </div>
       ) : null}
-      {state.kind === 'loading' ? (
-        <div className={styles.skeleton} data-testid="skeleton" aria-hidden="true">
-          {skeleton ?? (
-            <>
-              <i style={{ width: '40%', height: '1.5rem' }} />
-              <i style={{ flex: 1 }} />
-            </>
-          )}
-        </div>
-      ) : null}
+      {state.kind === 'loading' && !keeps ? bones : null}
       {state.kind === 'empty' ? (
         <div className={styles.middle}>
           <p className={styles.message}>{state.message}</p>

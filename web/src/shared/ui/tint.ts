@@ -8,6 +8,11 @@ export const STEPS = 4;
 const fading = new Map<HTMLElement, { direction: 'up' | 'down'; left: number }>();
 let timer: ReturnType<typeof setInterval> | undefined;
 
+/** Whether the reader's system lets things move. */
+export function movable(): boolean {
+  return typeof matchMedia !== 'function' || !matchMedia('(prefers-reduced-motion: reduce)').matches;
+}
+
 /** Tint the cell now, or again; `data-tint` is its direction and the steps that are left, gone after 600 ms at most. */
 export function tint(cell: HTMLElement, direction: 'up' | 'down'): void {
   fading.set(cell, { direction, left: STEPS });

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { CandleBook } from '@/shared/candles/candleBook';
 import { IndicatorBook } from '@/shared/candles/indicatorBook';
 import { candle, MINUTE, minutes, T0 } from '@/test/builders';
-import type { ChartViewOptions } from './chartView';
+import type { ChartSeries, ChartViewOptions } from './chartView';
 import { indicatorName, PriceChart } from './PriceChart';
 
 // The canvas itself is proven in the browser (e2e); here stands what surrounds it.
@@ -12,6 +12,7 @@ const views: {
   pan: ReturnType<typeof vi.fn>;
   zoom: ReturnType<typeof vi.fn>;
   gaps: unknown;
+  series: ChartSeries[];
   disposed: boolean;
 }[] = [];
 vi.mock('./chartLines', () => ({ lineColours: (ids: string[]) => new Map(ids.map((id) => [id, 'wax'])) }));
@@ -20,12 +21,15 @@ vi.mock('./chartView', () => ({
     entry: (typeof views)[number];
     pan = vi.fn();
     zoom = vi.fn();
-    constructor(_element: HTMLElement, _book: unknown, _lines: unknown, options: ChartViewOptions) {
-      this.entry = { options, pan: this.pan, zoom: this.zoom, gaps: null, disposed: false };
+    constructor(_element: HTMLElement, series: ChartSeries, options: ChartViewOptions) {
+      this.entry = { options, series: [series], pan: this.pan, zoom: this.zoom, gaps: null, disposed: false };
       views.push(this.entry);
     }
     setGaps(gaps: unknown) {
       this.entry.gaps = gaps;
+    }
+    show(series: ChartSeries) {
+      this.entry.series.push(series);
     }
     restyle() {}
     dispose() {
@@ -43,6 +47,7 @@ function show(change: Partial<Parameters<typeof PriceChart>[0]> = {}) {
   book.merge(minutes(3));
   const props = {
     label: 'BTC-USDT 1m candles',
+    series: 'binance:BTC-USDT:1m',
     book,
     indicators: new IndicatorBook(),
     indicatorIds: ['ema:21', 'rsi:14'],
@@ -81,7 +86,9 @@ describe('price chart', () => {
       detail: '0 trades, verified',
       settled: true,
     };
-    act(() => views[0]?.options.onFacts({ bars: 3, holes: [hole], repaired: 6, gapped: 1 }));
+    act(() =>
+      views[0]?.options.onFacts({ series: 'binance:BTC-USDT:1m', bars: 3, holes: [hole], repaired: 6, gapped: 1 }),
+    );
     const list = screen.getByRole('list', { name: 'Known faults in this chart' });
     expect(
       within(list)
@@ -93,7 +100,7 @@ describe('price chart', () => {
   it('hands facts on only when they differ, however often the canvas is drawn', () => {
     const onFacts = vi.fn();
     show({ onFacts });
-    const facts = { bars: 3, holes: [], repaired: 1, gapped: 0 };
+    const facts = { series: 'binance:BTC-USDT:1m', bars: 3, holes: [], repaired: 1, gapped: 0 };
     act(() => {
       for (let i = 0; i < 10; i += 1) views[0]?.options.onFacts({ ...facts, bars: i });
     });
@@ -118,6 +125,24 @@ describe('price chart', () => {
     expect(rows).toHaveLength(4);
     expect(rows[1]).toHaveTextContent('2026-03-04 14:02:00');
     expect(rows[1]).toHaveTextContent('final');
+  });
+
+  it('gives another series to the same canvas, with its own decimals', () => {
+    const { container, props, rerender } = show();
+    expect(views[0]?.series.map((series) => series.key)).toEqual(['binance:BTC-USDT:1m']);
+    const next = { series: 'binance:XRP-USDT:1h', book: new CandleBook(), step: 60 * MINUTE, priceTick: '0.0001' };
+    rerender(<PriceChart {...props} {...next} />);
+    expect(views).toHaveLength(1);
+    expect(views[0]?.disposed).toBe(false);
+    expect(views[0]?.series.at(-1)).toMatchObject({ key: next.series, book: next.book, step: next.step, decimals: 4 });
+    const canvas = screen.getByTestId('price-chart');
+    expect(canvas).not.toHaveAttribute('data-series', next.series);
+    act(() => {
+      views[0]?.options.onFacts({ series: next.series, bars: 7, holes: [], repaired: 0, gapped: 0 });
+      views[0]?.options.onReading({ candle: candle({ open: 0.5 }), lines: [] });
+    });
+    expect(canvas).toHaveAttribute('data-series', next.series);
+    expect(container.querySelector('[data-part="open"]')).toHaveTextContent('0.5000');
   });
 
   it('hands the ledger to the canvas and lets go of it at the end', () => {

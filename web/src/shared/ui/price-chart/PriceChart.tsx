@@ -6,11 +6,13 @@ import { decimalsOf, formatPrice, formatSize } from '../../format/numbers';
 import { onLookChange } from '../../theme/look';
 import { CandleTable } from './CandleTable';
 import { lineColours } from './chartLines';
-import { ChartView, type Facts, type Reading } from './chartView';
+import { type ChartSeries, ChartView, type Facts, type Reading } from './chartView';
 import styles from './PriceChart.module.css';
 
 export interface PriceChartProps {
   label: string;
+  /** Which series the book is of. */
+  series: string;
   book: CandleBook;
   indicators: IndicatorBook;
   indicatorIds: readonly string[];
@@ -27,7 +29,7 @@ const PARTS = ['open', 'high', 'low', 'close'] as const;
 
 /** Candles, volume and served indicators, with every known fault of the data drawn in its place. */
 export function PriceChart(props: PriceChartProps) {
-  const { label, book, indicators, indicatorIds, gaps, step, priceTick, asTable = false } = props;
+  const { label, series, book, indicators, indicatorIds, gaps, step, priceTick, asTable = false } = props;
   const box = useRef<HTMLDivElement>(null);
   const view = useRef<ChartView | null>(null);
   const legend = useRef<HTMLDivElement>(null);
@@ -35,20 +37,24 @@ export function PriceChart(props: PriceChartProps) {
   callbacks.current = props;
   const decimals = decimalsOf(priceTick);
   const [facts, setFacts] = useState<Facts | null>(null);
+  const shownSeries: ChartSeries = { key: series, book, indicators, step, decimals };
+  const shownIn = useRef<ChartView | null>(null);
+  const latest = useRef(shownSeries);
+  latest.current = shownSeries;
 
+  // One canvas for the whole life of the panel: another series is given to it below.
   useEffect(() => {
     const element = box.current;
     if (!element) return;
     let shown = '';
-    const made = new ChartView(element, book, indicators, {
-      step,
-      decimals,
+    const made = new ChartView(element, latest.current, {
       onNeedOlder: () => callbacks.current.onNeedOlder(),
-      onReading: (reading) => writeLegend(legend.current, reading, decimals, element),
+      onReading: (reading) => writeLegend(legend.current, reading, latest.current.decimals, element),
       onFacts: (next) => {
         // A tick redraws the canvas; React hears only when the facts differ.
-        const key = `${next.repaired}|${next.gapped}|${next.holes.map((h) => `${h.start}${h.title}${h.detail}`).join()}`;
+        const key = `${next.series}|${next.repaired}|${next.gapped}|${next.holes.map((h) => `${h.start}${h.title}${h.detail}`).join()}`;
         element.dataset.bars = String(next.bars);
+        element.dataset.series = next.series;
         if (key === shown) return;
         shown = key;
         setFacts(next);
@@ -62,7 +68,14 @@ export function PriceChart(props: PriceChartProps) {
       view.current = null;
       made.dispose();
     };
-  }, [book, indicators, step, decimals]);
+  }, []);
+
+  useEffect(() => {
+    const before = shownIn.current;
+    shownIn.current = view.current;
+    // A view that was just made shows this series already.
+    if (before === view.current) view.current?.show({ key: series, book, indicators, step, decimals });
+  }, [series, book, indicators, step, decimals]);
 
   useEffect(() => {
     view.current?.setGaps(gaps);
@@ -151,10 +164,9 @@ function writeLegend(root: HTMLElement | null, reading: Reading, decimals: numbe
   }
   for (const span of root?.querySelectorAll<HTMLElement>('[data-part]') ?? []) {
     const part = span.dataset.part as (typeof PARTS)[number] | 'volume';
-    span.textContent = candle
-      ? part === 'volume'
-        ? formatSize(candle.volume)
-        : formatPrice(candle[part], decimals)
-      : '–';
+    let text = '–';
+    if (candle) text = part === 'volume' ? formatSize(candle.volume) : formatPrice(candle[part], decimals);
+    // The same words written again would be laid out again; most parts of the open bar rest while one moves.
+    if (span.textContent !== text) span.textContent = text;
   }
 }

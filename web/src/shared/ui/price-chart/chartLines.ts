@@ -51,9 +51,24 @@ export class ChartLines {
 
   constructor(
     private readonly chart: IChartApi,
-    private readonly indicators: IndicatorBook,
+    private indicators: IndicatorBook,
     private readonly options: ChartLinesOptions,
   ) {}
+
+  /** From now on the lines of another series; those it will have too keep their place until their values come. */
+  follow(indicators: IndicatorBook, decimals: number): void {
+    this.indicators = indicators;
+    if (decimals === this.options.decimals) return;
+    this.options.decimals = decimals;
+    for (const series of this.drawn.values()) {
+      if (series.getPane().paneIndex() === 0) series.applyOptions({ priceFormat: this.priceFormat() });
+    }
+  }
+
+  private priceFormat() {
+    const { decimals } = this.options;
+    return { type: 'custom' as const, minMove: 10 ** -decimals, formatter: (p: number) => formatPrice(p, decimals) };
+  }
 
   /** Lines to draw: one per value output; the three of a band become one. */
   private wanted(): IndicatorLine[] {
@@ -67,6 +82,10 @@ export class ChartLines {
     let changed = false;
     for (const [key, series] of this.drawn) {
       if (keys.has(key)) continue;
+      if (this.indicators.awaits(key)) {
+        series.setData([]);
+        continue;
+      }
       const pane = series.getPane().paneIndex();
       // The library drops a pane that this leaves empty.
       const panes = this.chart.panes().length;
@@ -123,13 +142,7 @@ export class ChartLines {
       {
         priceLineVisible: false,
         lastValueVisible: own,
-        priceFormat: own
-          ? { type: 'price', precision: 1, minMove: 0.1 }
-          : {
-              type: 'custom',
-              minMove: 10 ** -this.options.decimals,
-              formatter: (p: number) => formatPrice(p, this.options.decimals),
-            },
+        priceFormat: own ? { type: 'price', precision: 1, minMove: 0.1 } : this.priceFormat(),
         // Overlays follow the candles' scale; a far VWAP must not flatten them.
         ...(own ? {} : { autoscaleInfoProvider: () => null }),
       },

@@ -28,7 +28,7 @@ import {
 import type { IndicatorBook } from '../../candles/indicatorBook';
 import { formatCompact, formatPrice } from '../../format/numbers';
 import { formatClock, formatDate } from '../../format/time';
-import { token, tokenAlpha } from '../../theme/look';
+import { remScale, token, tokenAlpha } from '../../theme/look';
 import { frames } from '../../ticks/frame';
 import { ChartLines } from './chartLines';
 import { PaneDecor, toChartTime } from './paneDecor';
@@ -39,7 +39,20 @@ export interface Reading {
   lines: { key: string; value: number | null }[];
 }
 
+/** What a chart shows: one series, and how its numbers are written. */
+export interface ChartSeries {
+  /** Which series it is, told back with the facts once its candles are drawn. */
+  key: string;
+  book: CandleBook;
+  indicators: IndicatorBook;
+  /** Length of one bar in ms. */
+  step: number;
+  decimals: number;
+}
+
 export interface Facts {
+  /** Key of the series whose candles are drawn. */
+  series: string;
   bars: number;
   holes: readonly LabelledHole[];
   repaired: number;
@@ -47,8 +60,6 @@ export interface Facts {
 }
 
 export interface ChartViewOptions {
-  step: number;
-  decimals: number;
   onReading(reading: Reading): void;
   onFacts(facts: Facts): void;
   onNeedOlder(): void;
@@ -62,17 +73,31 @@ export function axisLabels(prices: readonly number[], most: number): string[] {
   return prices.map((price) => formatPrice(price, decimals));
 }
 
+function priceFormat(decimals: number) {
+  return {
+    type: 'custom' as const,
+    minMove: 10 ** -decimals,
+    formatter: (price: number) => formatPrice(price, decimals),
+    tickmarksFormatter: (prices: readonly number[]) => axisLabels(prices, decimals),
+  };
+}
+
 /** Bars left of the view at which older history is asked for. */
 const LOOK_AHEAD = 60;
+/** Bars of room right of the newest. */
+const RIGHT_OFFSET = 5;
 
-/** The canvas chart outside React: it hears books and draws at most once a frame. */
+/**
+ * The canvas chart outside React: it hears books and draws at most once a frame. It lives longer than a series: to make
+ * the library's canvases anew takes several frames, to give them other candles less than one.
+ */
 export class ChartView {
   private readonly chart: IChartApi;
   private readonly candles: ISeriesApi<'Candlestick'>;
   private readonly volume: ISeriesApi<'Histogram'>;
   private readonly lines: ChartLines;
   private readonly decors: PaneDecor[] = [];
-  private readonly unsubscribe: (() => void)[];
+  private unsubscribe: (() => void)[] = [];
   private slots: Slot[] = [];
   private holes: Hole[] = [];
   private gaps: readonly Gap[] = [];
@@ -81,13 +106,14 @@ export class ChartView {
   private factsDirty = false;
   private hovered: number | null = null;
   private dead = false;
+  /** No candle of this series is drawn yet: what stands there is another's, or nothing. */
+  private awaiting = true;
   private readonly resized: ResizeObserver;
   private readonly flush = (): void => this.flushNow();
 
   constructor(
     private readonly element: HTMLElement,
-    private readonly book: CandleBook,
-    indicators: IndicatorBook,
+    private series: ChartSeries,
     private readonly options: ChartViewOptions,
   ) {
     this.chart = createChart(element, {
@@ -102,20 +128,14 @@ export class ChartView {
       timeScale: {
         borderVisible: false,
         timeVisible: true,
-        secondsVisible: options.step < 60_000,
-        rightOffset: 5,
+        secondsVisible: series.step < 60_000,
+        rightOffset: RIGHT_OFFSET,
         barSpacing: 5,
         minBarSpacing: 0.6,
       },
       handleScroll: { vertTouchDrag: false },
     });
-    const priceFormat = {
-      type: 'custom' as const,
-      minMove: 10 ** -options.decimals,
-      formatter: (price: number) => formatPrice(price, options.decimals),
-      tickmarksFormatter: (prices: readonly number[]) => axisLabels(prices, options.decimals),
-    };
-    this.candles = this.chart.addSeries(CandlestickSeries, { priceFormat });
+    this.candles = this.chart.addSeries(CandlestickSeries, { priceFormat: priceFormat(series.decimals) });
     this.candles.priceScale().applyOptions({ scaleMargins: { top: 0.12, bottom: 0.06 } });
     this.volume = this.chart.addSeries(
       HistogramSeries,
@@ -127,8 +147,8 @@ export class ChartView {
       1,
     );
     this.volume.priceScale().applyOptions({ scaleMargins: { top: 0.34, bottom: 0 } });
-    this.lines = new ChartLines(this.chart, indicators, {
-      decimals: options.decimals,
+    this.lines = new ChartLines(this.chart, series.indicators, {
+      decimals: series.decimals,
       onPane: (pane, title) => this.decorate(pane, title),
       onPaneGone: (pane) => void this.decors.splice(pane, 1),
     });
@@ -136,20 +156,40 @@ export class ChartView {
     this.decorate(1, 'Volume');
     this.chart.timeScale().subscribeVisibleLogicalRangeChange(this.onRange);
     this.chart.subscribeCrosshairMove(this.onCrosshair);
+    this.listen();
+    this.resized = new ResizeObserver(() => requestAnimationFrame(() => this.placeCredit()));
+    this.resized.observe(element);
+    this.restyle();
+    this.layoutPanes();
+    this.flushNow();
+  }
+
+  /** Show another series: what is drawn stays until the first of its candles are there. */
+  show(series: ChartSeries): void {
+    const { step, decimals } = this.series;
+    const same = series.book === this.series.book;
+    this.series = series;
+    if (series.step !== step) this.chart.timeScale().applyOptions({ secondsVisible: series.step < 60_000 });
+    if (series.decimals !== decimals) this.candles.applyOptions({ priceFormat: priceFormat(series.decimals) });
+    this.lines.follow(series.indicators, series.decimals);
+    if (!same) {
+      this.awaiting = true;
+      this.hovered = null;
+      this.listen();
+    }
+    this.mark({ kind: 'all' });
+    this.flushNow();
+  }
+
+  private listen(): void {
+    for (const stop of this.unsubscribe) stop();
     this.unsubscribe = [
-      book.subscribe((change) => this.mark(change)),
-      indicators.subscribe(() => {
+      this.series.book.subscribe((change) => this.mark(change)),
+      this.series.indicators.subscribe(() => {
         this.linesDirty = true;
         frames.request(this.flush);
       }),
     ];
-    this.resized = new ResizeObserver(() => requestAnimationFrame(() => this.placeCredit()));
-    this.resized.observe(element);
-    this.restyle();
-    this.change = { kind: 'all' };
-    this.linesDirty = true;
-    this.layoutPanes();
-    this.flushNow();
   }
 
   dispose(): void {
@@ -161,7 +201,7 @@ export class ChartView {
 
   setGaps(gaps: readonly Gap[]): void {
     this.gaps = gaps;
-    this.drawDecor();
+    if (!this.awaiting) this.drawDecor();
   }
 
   /** Colours again from the tokens, after a change of theme. */
@@ -170,7 +210,7 @@ export class ChartView {
       layout: {
         background: { type: ColorType.Solid, color: token('panel') },
         textColor: token('t3'),
-        fontSize: 12 * (Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16),
+        fontSize: 12 * remScale(),
         panes: { separatorColor: token('line'), separatorHoverColor: tokenAlpha('line2', 0.4) },
       },
       grid: { vertLines: { color: tokenAlpha('line', 0.75) }, horzLines: { color: tokenAlpha('line', 0.75) } },
@@ -221,7 +261,8 @@ export class ChartView {
   }
 
   private readonly onRange = (range: LogicalRange | null): void => {
-    if (range && range.from < LOOK_AHEAD && this.book.candles.length > 0) this.options.onNeedOlder();
+    if (range && range.from < LOOK_AHEAD && this.series.book.candles.length > 0 && !this.awaiting)
+      this.options.onNeedOlder();
   };
 
   private readonly onCrosshair = (event: MouseEventParams): void => {
@@ -238,9 +279,11 @@ export class ChartView {
   }
 
   private flushNow(): void {
-    if (this.dead) return;
-    const change = this.change;
+    if (this.dead || (this.awaiting && this.series.book.candles.length === 0)) return;
+    const arrived = this.awaiting;
+    const change: BookChange | null = arrived ? { kind: 'all' } : this.change;
     this.change = null;
+    this.awaiting = false;
     if (change) {
       if (change.kind === 'all' || !this.drawTail(change.from)) this.drawAll();
     }
@@ -248,12 +291,16 @@ export class ChartView {
       this.linesDirty = false;
       if (this.lines.draw(this.slots)) this.layoutPanes();
     }
+    if (arrived) {
+      this.candles.priceScale().applyOptions({ autoScale: true });
+      this.chart.timeScale().scrollToPosition(RIGHT_OFFSET, false);
+    }
     if (this.factsDirty) this.drawDecor();
     if (change) this.read();
   }
 
   private drawAll(): void {
-    const { slots, holes } = withWhitespace(this.book.candles, this.options.step);
+    const { slots, holes } = withWhitespace(this.series.book.candles, this.series.step);
     this.slots = slots;
     this.holes = holes;
     this.factsDirty = true;
@@ -269,7 +316,7 @@ export class ChartView {
 
   /** Update only the newest bars; false when that cannot be right (a hole opened, or too much changed). */
   private drawTail(from: number): boolean {
-    const rows = this.book.candles;
+    const rows = this.series.book.candles;
     if (rows.length - from > 4 || this.slots.length === 0) return false;
     for (let i = Math.max(from, 0); i < rows.length; i += 1) {
       const candle = rows[i] as Candle;
@@ -277,10 +324,10 @@ export class ChartView {
       if (candle.final || candle.origin === 'repaired') this.factsDirty = true;
       const newest = (this.slots[this.slots.length - 1] as Slot).time;
       if (candle.open_time > newest) {
-        if (candle.open_time - newest > this.options.step) return false;
+        if (candle.open_time - newest > this.series.step) return false;
         this.slots.push({ time: candle.open_time, candle });
       } else {
-        const at = this.slots.length - 1 - Math.round((newest - candle.open_time) / this.options.step);
+        const at = this.slots.length - 1 - Math.round((newest - candle.open_time) / this.series.step);
         const slot = this.slots[at];
         if (slot?.time !== candle.open_time) return false;
         slot.candle = candle;
@@ -329,15 +376,22 @@ export class ChartView {
 
   private drawDecor(): void {
     this.factsDirty = false;
-    const holes = labelHoles(this.holes, this.gaps, this.options.step);
-    const repaired = repairedTimes(this.book.candles);
-    const gapped = gappedTimes(this.book.candles);
+    const holes = labelHoles(this.holes, this.gaps, this.series.step);
+    const { key, book } = this.series;
+    const repaired = repairedTimes(book.candles);
+    const gapped = gappedTimes(book.candles);
     for (const decor of this.decors) decor.set({ holes, repaired, gapped });
-    this.options.onFacts({ bars: this.book.candles.length, holes, repaired: repaired.length, gapped: gapped.length });
+    this.options.onFacts({
+      series: key,
+      bars: book.candles.length,
+      holes,
+      repaired: repaired.length,
+      gapped: gapped.length,
+    });
   }
 
   private read(): void {
-    const candle = (this.hovered === null ? this.book.last : this.book.at(this.hovered)) ?? null;
+    const candle = (this.hovered === null ? this.series.book.last : this.series.book.at(this.hovered)) ?? null;
     this.options.onReading({ candle, lines: this.lines.read(candle?.open_time) });
   }
 }

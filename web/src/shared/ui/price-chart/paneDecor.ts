@@ -7,7 +7,7 @@ import type {
   UTCTimestamp,
 } from 'lightweight-charts';
 import type { LabelledHole } from '../../candles/chartRows';
-import { token, tokenAlpha } from '../../theme/look';
+import { remScale, token, tokenAlpha } from '../../theme/look';
 
 type Target = Parameters<IPrimitivePaneRenderer['draw']>[0];
 
@@ -27,6 +27,7 @@ export class PaneDecor implements IPanePrimitive<Time> {
   private chart: PaneAttachedParameter<Time>['chart'] | null = null;
   private redraw: (() => void) | null = null;
   private decor: Decor = EMPTY;
+  private rem = remScale();
   private readonly views: readonly IPanePrimitivePaneView[];
 
   constructor(
@@ -55,6 +56,7 @@ export class PaneDecor implements IPanePrimitive<Time> {
 
   set(decor: Decor, title = this.title): void {
     this.decor = decor;
+    this.rem = remScale();
     this.title = title;
     this.redraw?.();
   }
@@ -129,7 +131,7 @@ export class PaneDecor implements IPanePrimitive<Time> {
 
   private drawWords(target: Target): void {
     target.useMediaCoordinateSpace(({ context: ctx, mediaSize: { width } }) => {
-      const rem = Number.parseFloat(getComputedStyle(document.documentElement).fontSize) / 16;
+      const { rem } = this;
       ctx.textBaseline = 'middle';
       if (this.title) {
         ctx.font = `400 ${12 * rem}px Geist, system-ui, sans-serif`;
