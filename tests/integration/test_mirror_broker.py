@@ -41,13 +41,19 @@ pytestmark = [
 ]
 
 
+class PatientRabbit(RabbitMQ):
+    """Erlang takes its time on a machine that others use as well."""
+
+    ready_seconds = 240.0
+
+
 class Server:
     """One that the test may kill."""
 
     def __init__(self) -> None:
         # Not pytest's folder: the server runs as a user of its own, who cannot look into that.
         self.home = place.ROOT / f".dev/servers-of-tests/rabbitmq-{SHIFT}"
-        self._rabbit = RabbitMQ(place.ports(SHIFT), self.home)
+        self._rabbit = PatientRabbit(place.ports(SHIFT), self.home)
         self.url = self._rabbit.addresses()["rabbitmq"]
 
     def start(self) -> None:

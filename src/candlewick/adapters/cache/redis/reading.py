@@ -88,11 +88,15 @@ class QuickReader:
             database = parts.path.strip("/") or parse_qs(parts.query).get("db", ["0"])[0]
         else:
             raise BadCacheUrl(f"a cache's address must begin with redis://, rediss:// or unix://, was {self._url!r}")
-        if parts.password:
-            user = [unquote(parts.username).encode()] if parts.username else []
-            await wire.ask(_question((b"AUTH", *user, unquote(parts.password).encode())))
-        if database != "0":
-            await wire.ask(_question((b"SELECT", database.encode())))
+        try:
+            if parts.password:
+                user = [unquote(parts.username).encode()] if parts.username else []
+                await wire.ask(_question((b"AUTH", *user, unquote(parts.password).encode())))
+            if database != "0":
+                await wire.ask(_question((b"SELECT", database.encode())))
+        except BaseException:
+            wire.abort("it did not let us in")
+            raise
         return wire
 
 
