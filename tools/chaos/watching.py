@@ -1,0 +1,70 @@
+"""How long it took: every service answers again and final candles flow again to every subscriber."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tools.chaos.product import Product
+from tools.chaos.schedule import Fault
+from tools.chaos.subscribers import Subscriber
+
+_LOOK_S = 0.1
+_STEADY_S = 1.0
+_SILENCE_S = 1.2
+GIVE_UP_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """Of one fault. ``at_s`` is when it began, in seconds of the run; ``seconds`` until all was well again, None when
+    it was not within GIVE_UP_S; ``silence`` the longest a subscriber heard no final candle. ``first`` and ``last`` are
+    the newest open times, ms, that subscribers had when it began and when all was well."""
+
+    fault: Fault
+    at_s: float
+    seconds: float | None
+    silence: float
+    first: int
+    last: int
+
+
+class Watch:
+    """Follows health and subscribers."""
+
+    def __init__(self, product: Product, subscribers: Sequence[Subscriber]) -> None:
+        self._product, self._subscribers = product, subscribers
+
+    def newest(self) -> int:
+        """Of the subscriber that is furthest behind."""
+        return min(one.newest for one in self._subscribers)
+
+    async def well(self, since: float) -> float | None:
+        """Seconds from ``since`` until every service served and every subscriber was told of candles, both for a
+        second without a break; None when that was not within GIVE_UP_S."""
+        served_from: float | None = None
+        while (now := time.monotonic()) < since + GIVE_UP_S:
+            if not all((await self._product.states()).values()):
+                served_from = None
+            elif served_from is None:
+                served_from = now
+            elif now - served_from >= _STEADY_S:
+                firsts = [self._first(one, max(served_from, since)) for one in self._subscribers]
+                if all(first is not None for first in firsts):
+                    begun = max(first for first in firsts if first is not None)
+                    if now - begun >= _STEADY_S and self.silence(begun) < _SILENCE_S:
+                        return begun - since
+            await asyncio.sleep(_LOOK_S)
+        return None
+
+    def silence(self, since: float) -> float:
+        """The longest that any subscriber heard of no final candle, from then until now."""
+        now, longest = time.monotonic(), 0.0
+        for one in self._subscribers:
+            times = [since, *(at for at in one.arrivals if at > since), now]
+            longest = max(longest, *(b - a for a, b in pairwise(times)))
+        return longest
+
+    def _first(self, one: Subscriber, after: float) -> float | None:
+        return next((at for at in one.arrivals if at > after), None)
