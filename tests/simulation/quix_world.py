@@ -170,16 +170,22 @@ def _child(order: dict[str, Any]) -> None:
 def main() -> None:
     """The one that forks; it never talks to a broker itself."""
     print(json.dumps({"ready": True}), flush=True)
+    living: set[int] = set()
     for line in sys.stdin:
         order = json.loads(line)
         if order["do"] == "spawn":
             pid = os.fork()
             if pid == 0:
                 _child(order)
+            living.add(pid)
             print(json.dumps({"pid": pid}), flush=True)
         else:
             _, status = os.waitpid(order["pid"], 0)
+            living.discard(order["pid"])
             print(json.dumps({"code": os.waitstatus_to_exitcode(status)}), flush=True)
+    for pid in living:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ class Fetcher:
             elif problem.code() == KafkaError._PARTITION_EOF:
                 if place in self.owned:
                     self._ends[place] = message.offset()
-            elif problem.fatal() or is_fenced(problem):
+            elif problem.code() == KafkaError._FATAL or problem.fatal() or is_fenced(problem):
                 self.fault = Fenced(f"another consumer has taken the seat: {problem.str()}, was {problem.name()!r}")
             else:
                 told = translated(problem, f"reading {place}")

@@ -46,6 +46,8 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     "quixstreams.models.TopicManager": ("_internal_name", "_consumer_group"),
 }  # fmt: skip
 
+# All that is fatal to a consumer: another one has come with its name.
+_SEAT_TAKEN = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})
 _STEP_S = 0.01
 _LINGER_S = 0.001
 _LEAVE_S = 2.0
@@ -149,7 +151,7 @@ class Engine(Application):
                 open_max_retries=5,
                 open_retry_backoff=0.5,
             ),
-            on_consumer_error=lambda error, message, logger: work.read_failed(error),
+            on_consumer_error=lambda error, message, logger: self._read_failed(error),
             on_processing_error=lambda error, row, logger: False,
             on_producer_error=lambda error, row, logger: False,
             consumer_poll_timeout=stream.poll_s,
@@ -197,6 +199,14 @@ class Engine(Application):
         self._is_in_hand = self._is_taken_now = True
         where = message_context()
         self._work.take(where.topic, where.partition, where.offset, key, value, headers, state)
+
+    def _read_failed(self, error: Exception) -> bool:
+        """Whether reading goes on past it."""
+        found = cause(bare(error))
+        if found is not None and found.code() in _SEAT_TAKEN:
+            self.seat_is_taken = True
+            return False
+        return self._work.read_failed(error)
 
     def _behind(self) -> int:
         client = self._consumer
@@ -276,7 +286,7 @@ class Engine(Application):
         if error is None:
             self._leave(client)
         elif is_fenced(bare(error)):
-            self.seat_is_taken = self._is_taken(client)
+            self.seat_is_taken = self.seat_is_taken or self._is_taken(client)
         return done
 
     def _leave(self, client: Any) -> None:
@@ -293,7 +303,7 @@ class Engine(Application):
         while time.monotonic() < deadline:
             with contextlib.suppress(Exception):
                 message = client.poll(_STEP_S)
-                if message is not None and message.error() is not None and is_fenced(message.error()):
+                if message is not None and message.error() is not None and message.error().code() in _SEAT_TAKEN:
                     return True
         return False
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -29,6 +29,7 @@ from candlewick.ports.stream import StreamStats, StreamStopped
 if TYPE_CHECKING:
     from candlewick.adapters.stream.quix.engine import Engine
 
+T = TypeVar("T")
 _RETRY_S = 0.25
 _LOOK_S = 0.02
 _STOP_S = 0.05
@@ -233,15 +234,23 @@ class _Worker:
         """Until all that is visible now is done, by whichever member."""
         progress = self._ask()
         try:
-            ends = progress.ends()
-            while ends := progress.left(ends):
-                if not self._thread.is_alive() or self._stop.is_set():
-                    raise StreamStopped("the operator stopped before it had caught up")
+            ends = self._patiently(progress.ends)
+            while ends := self._patiently(lambda: progress.left(ends)):
                 time.sleep(_LOOK_S)
         finally:
             progress.close()
         while self._is_ending and self._thread.is_alive():
             time.sleep(_ENDED_S)
+
+    def _patiently(self, ask: Callable[[], T]) -> T:
+        """Brokers that do not answer now will later; the operator waits for them too."""
+        while True:
+            if not self._thread.is_alive() or self._stop.is_set():
+                raise StreamStopped("the operator stopped before it had caught up")
+            try:
+                return ask()
+            except LogUnavailable:
+                time.sleep(_RETRY_S)
 
     # -- the thread ---------------------------------------------------------------------------------------------------
 
@@ -300,9 +309,9 @@ class _Worker:
                 f"the stored state is ahead of its changelog, was in {where!r}",
                 hint="A changelog was deleted or made anew; when that was meant, delete the folder",
             )
+        if engine.seat_is_taken:
+            return Fenced(f"another process has taken the seat, was member {self._member!r}")
         if is_fenced(found):
-            if engine.seat_is_taken:
-                return Fenced(f"another process has taken the seat, was member {self._member!r}")
             return LogUnavailable("the transaction or the seat has timed out", hint="It is taken again")
         told = translated(found, "the operator's commit")
         if isinstance(told, KafkaRefused | RecordTooLarge):
