@@ -38,13 +38,15 @@ class Scale:
 @dataclass(frozen=True, slots=True)
 class Shape:
     """How a service is run. ``most`` pods at once, and ``why`` not more; ``keeps`` what lies in /data and must outlive
-    the pod, which makes it a StatefulSet: seats with names, and no second pod of one name beside the first."""
+    the pod, which makes it a StatefulSet: seats with names, and no second pod of one name beside the first. ``beside``
+    are servers that the profile opens beside the ports of the service's spec."""
 
     replicas: int = 1
     most: int = 1
     why: str = "nothing says that two of it agree"
     keeps: str = ""
     scale: Scale | None = None
+    beside: tuple[str, ...] = ()
 
 
 _PARTITIONS = topics.BY_NAME["raw.market-data"].partitions
@@ -65,14 +67,20 @@ SHAPES: dict[str, Shape] = {
         keeps="trades that wait for the log, and the ring of raw frames",
     ),
     "history": Shape(why="its database has one writer at a time"),
-    "market": Shape(why="each process learns of new symbols from its own API alone"),
+    "market": Shape(why="each process learns of new symbols from its own API alone", beside=("rabbitmq",)),
 }  # fmt: skip
 
 
 def needs(spec: ServiceSpec[Any]) -> list[str]:
     """The servers that a service talks to."""
     found = EVERYONES | {SERVERS[port] for port in spec.needs if port in SERVERS}
+    found |= set(SHAPES.get(spec.name, Shape()).beside)
     return [name for name in ORDER if name in found]
+
+
+def keeping() -> list[str]:
+    """Services that keep a database, in start order."""
+    return [name for name in registry.SERVICES if "postgres" in needs(registry.load(name))]
 
 
 def asks_venues(name: str) -> bool:

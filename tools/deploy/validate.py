@@ -38,19 +38,20 @@ def looks() -> Iterator[Callable[[], list[Look]]]:
     yield _chart
 
 
-def _schema(kind: str, *files: str) -> list[str]:
-    return [*programs.wheel_command("check-jsonschema"), "--builtin-schema", f"vendor.{kind}", *files]
+def _schema(name: str, kind: str, *files: str) -> Look:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{kind}", *files]
+    return Look(name, command, path=str(programs.wheels()))
 
 
 def _compose() -> list[Look]:
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "deploy/compose").glob("*.yaml"))
-    return [Look("Compose files: compose-spec", _schema("compose-spec", *files))]
+    return [_schema("Compose files: compose-spec", "compose-spec", *files)]
 
 
 def _workflows() -> list[Look]:
     files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / ".github/workflows").glob("*.yml"))
     return [
-        Look("workflows: GitHub's schema", _schema("github-workflows", *files)),
+        _schema("workflows: GitHub's schema", "github-workflows", *files),
         Look("workflows: actionlint", [*programs.go_command("actionlint"), "-no-color", *files]),
         Look("workflows: zizmor", [*programs.wheel_command("zizmor"), "--offline", "--quiet", "--no-progress", *files]),
     ]

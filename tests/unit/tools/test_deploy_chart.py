@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from candlewick.app import registry
-from candlewick.app.cli import databases
 from candlewick.app.cli import main as cli
 from candlewick.app.configuration import ClusterSettings
 from candlewick.app.http import server
@@ -36,7 +35,7 @@ def test_the_catalogue_says_what_the_registry_says():
     for name, spec in SPECS.items():
         assert found[name]["port"] == 8000 + spec.place
         assert found[name]["calls"] == list(spec.calls)
-        assert ("postgres" in found[name]["needs"]) == (name in databases.keeping())
+        assert ("postgres" in found[name]["needs"]) == (name in services.keeping())
     assert set(services.SHAPES) <= set(SPECS), "a service that is no more has a shape"
 
 
@@ -150,7 +149,7 @@ def test_it_is_started_as_the_command_line_reads_it(made):
         assert spec["containers"][0]["args"][:2] == ["databases", "apply"]
         assert spec["initContainers"][0]["args"] == ["topics", "apply"]
         items = next(v["secret"]["items"] for v in spec["volumes"] if v["name"] == "databases")
-        assert sorted(item["path"] for item in items) == sorted(databases.keeping())
+        assert sorted(item["path"] for item in items) == sorted(services.keeping())
         assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
 
 
@@ -214,7 +213,7 @@ def test_settings_exist_and_no_service_has_another_one_s_database(made):
             if "secretKeyRef" in entry.get("valueFrom", {})
         }
         own = {ref["key"] for key, ref in refs.items() if "POSTGRES" in key}
-        assert own == ({service, f"{service}-replica"} if service in databases.keeping() else set())
+        assert own == ({service, f"{service}-replica"} if service in services.keeping() else set())
         wanted = {"CANDLEWICK_CLUSTER__REDIS_URL", "CANDLEWICK_CLUSTER__S3_URL"}
         assert wanted <= refs.keys(), "the cluster profile opens these in every process"
 
@@ -273,7 +272,7 @@ def test_the_network_lets_through_what_the_specs_say_and_nothing_else(made):
         open_ones = [r for r in rules if not any("podSelector" in p for p in r.get("from") or ()) and r != rules[-1]]
         assert bool(open_ones) == (service in outside), service
         ports = {port["port"] for rule in one["spec"]["egress"] for port in rule["ports"]}
-        assert (5432 in ports) == (service in databases.keeping())
+        assert (5432 in ports) == (service in services.keeping())
         assert {9092, 53, 6379} <= ports
 
 

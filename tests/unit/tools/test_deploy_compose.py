@@ -12,7 +12,7 @@ from candlewick.app.cli import main as cli
 from candlewick.app.http.addresses import Addresses
 from candlewick.kernel.settings import environment_layer
 from tools import catalogues
-from tools.deploy.services import SHAPES
+from tools.deploy import services
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "deploy/compose"
@@ -59,7 +59,7 @@ def test_settings_exist_and_no_service_has_another_one_s_database(ours, compose)
         if name == "migration":
             continue
         urls = [url for key, url in service["environment"].items() if "POSTGRES" in key]
-        assert bool(urls) == (name in databases.keeping()), name
+        assert bool(urls) == (name in services.keeping()), name
         for url in urls:
             assert url.startswith(f"postgresql://candlewick_{name}:${{{name.upper()}_PASSWORD}}@")
             assert url.endswith(f"/candlewick_{name}")
@@ -108,7 +108,7 @@ def test_nothing_starts_before_the_migration_is_done(ours, compose):
         ["candlewick", "databases", "apply"],
     ]
     given = [word.strip('"') for word in ran[2][3:] if word != "--url"]
-    assert set(databases.collect(databases.keeping(), None, given)) == set(databases.keeping())
+    assert set(databases.collect(services.keeping(), None, given)) == set(services.keeping())
     for words in ran:
         cli._parser(words[1]).parse_args(words[1:3])
 
@@ -135,7 +135,7 @@ def test_the_example_names_every_variable_and_holds_no_password(compose):
     text = (FOLDER / "cluster.yaml").read_text()
     example = (FOLDER / "cluster.env.example").read_text()
     needed = set(re.findall(r"\$\{(\w+):\?", text))
-    assert needed == {f"{name.upper()}_PASSWORD" for name in databases.keeping()}
+    assert needed == {f"{name.upper()}_PASSWORD" for name in services.keeping()}
     for name in needed:
         assert re.search(rf"^{name}=$", example, re.MULTILINE)
     assert "deploy/compose/cluster.env" in (ROOT / ".gitignore").read_text().splitlines()
@@ -150,6 +150,6 @@ def test_waits_as_long_as_a_service_may_take_to_stop(ours):
 
 
 def test_what_must_outlive_a_container_has_a_volume(ours):
-    for name, shape in SHAPES.items():
+    for name, shape in services.SHAPES.items():
         if shape.keeps:
             assert ours[name]["volumes"] == [f"{name}:/data"]

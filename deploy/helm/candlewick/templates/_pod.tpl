@@ -132,7 +132,7 @@ spec:
 {{- end }}
 {{- range $server := list "redis" "rabbitmq" "s3" }}
 {{- if has $server $needs }}
-{{- include "candlewick.secret" (dict "secret" (get $servers $server).secret "variable" (printf "CANDLEWICK_CLUSTER__%s_URL" (upper $server)) "key" "url") }}
+{{- include "candlewick.secret" (dict "secret" (get $servers $server).secret "variable" (printf "CANDLEWICK_CLUSTER__%s_URL" (upper $server)) "key" "url" "optional" (eq $server "rabbitmq")) }}
 {{- end }}
 {{- end }}
 {{- end -}}
