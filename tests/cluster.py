@@ -13,7 +13,7 @@ import pytest
 from candlewick.adapters.candles.postgres import PostgresCandleStore
 from candlewick.adapters.db.postgres.provisioning import deprovision
 from candlewick.adapters.log.kafka import KafkaOptions, KafkaTopics
-from candlewick.app.cluster.preparing import role_prefix
+from candlewick.app.cluster.urls import role_prefix
 from candlewick.app.registry import SERVICES
 from candlewick.contracts.topics import CATALOGUE
 from candlewick.kernel.system import SystemIds

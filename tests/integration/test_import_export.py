@@ -133,10 +133,12 @@ def test_backup_and_restore(tmp_path):
     rows = [f"{1_617_321_600 + n * 60},1.1,1.3,1.0,1.2,5" for n in range(100)]
     source.write_text("\n".join(["time,open,high,low,close,volume", *rows]))
     run("import", source, data_dir=tmp_path / "data")
-    made = run("backup", "--out", tmp_path / "copy", "--json", data_dir=tmp_path / "data")
-    back = run("restore", tmp_path / "copy", "--json", data_dir=tmp_path / "fresh")
-    assert back["new_rows"] == made["rows"] > 100
-    assert run("restore", tmp_path / "copy", "--json", data_dir=tmp_path / "fresh")["new_rows"] == 0
+    made = run("backup", "history", "--out", tmp_path / "copy", "--json", data_dir=tmp_path / "data")["backups"][0]
+    back = run("restore", tmp_path / "copy", "--json", data_dir=tmp_path / "fresh")["restored"][0]
+    assert back["candles"] == made["candles"] > 100
+    assert back["checksums"] == made["checksums"]
+    assert "gaps" in back["checksums"]
+    assert "NOT_EMPTY" in run("restore", tmp_path / "copy", data_dir=tmp_path / "fresh", code=1)
     ours, theirs = stored(tmp_path / "fresh", "BTC-USDT", 60), stored(tmp_path / "data", "BTC-USDT", 60)
     assert ours.open_time.tolist() == theirs.open_time.tolist()
     victim = next((tmp_path / "copy").rglob("*1m*/*.parquet*"))

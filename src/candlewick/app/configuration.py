@@ -51,6 +51,10 @@ class AppSettings(msgspec.Struct, frozen=True):
         2 << 30
     )
     durable: Annotated[bool, Meta(description="Sync the log to disk at every commit (slower).")] = False
+    backup_hours: Annotated[
+        float, Meta(ge=0, description="Every service with a database is backed up so often; 0 turns it off.")
+    ] = 24.0
+    backup_keep: Annotated[int, Meta(ge=1, description="Backups kept of each service; older ones are deleted.")] = 7
     otlp_endpoint: Annotated[str, Meta(description="OpenTelemetry collector to send traces to (OTLP over HTTP).")] = ""
     service_urls: Annotated[
         tuple[str, ...],

@@ -10,7 +10,9 @@ applied by ``migrate`` up and down.
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 from candlewick.kernel.errors import Conflict, Corrupt, Fatal, NotFound, Rejected, Retryable
 
@@ -55,6 +57,21 @@ class MigrationFailed(Fatal):
     code = "MIGRATION_FAILED"
 
 
+class Column(msgspec.Struct, frozen=True):
+    """A column by what its values are in both dialects; a truth is 0 or 1."""
+
+    name: str
+    kind: Literal["integer", "real", "text", "blob", "truth"]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """``key`` are the columns of its primary key, in the key's order; empty where it has none."""
+
+    name: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+
+
 class Transaction(Protocol):
     """One unit of work."""
 
@@ -93,6 +110,15 @@ class Database(Protocol):
     async def migrate(self, history: Path, target: str = "head") -> str:
         """Bring the schema to ``target`` ('head', 'base' or a revision) of an Alembic history; returns where it is.
         Nothing is left half done when a step fails."""
+        ...
+
+    async def revision(self) -> str:
+        """Where the schema is; 'base' when no step of a history was ever applied."""
+        ...
+
+    async def tables(self) -> list[Table]:
+        """Every table but the schema history's own, those that others refer to first. Raises StatementRefused for a
+        column whose type is none that both dialects know, and for tables that refer to one another in a circle."""
         ...
 
     async def check(self) -> str | None:

@@ -21,6 +21,7 @@ from candlewick.contracts.base import Envelope, Message
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
+from candlewick.ports.backups import Backups
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
 from candlewick.ports.database import Database, Row, Value
@@ -149,6 +150,11 @@ class Context(Protocol):
     def objects(self) -> Objects: ...
     @property
     def jobs(self) -> Jobs: ...
+    @property
+    def backups(self) -> Backups:
+        """Of this service's database and candles; the runtime makes them on a schedule."""
+        ...
+
     @property
     def stream(self) -> StreamRuntime: ...
     def venue(self, name: str) -> Venue:

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from candlewick.app.cli.backup import stoppable
+from candlewick.app.cli.stores import stoppable
 from candlewick.app.cli.options import add_common, configuration
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.contracts.timeframes import SECONDS

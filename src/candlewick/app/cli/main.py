@@ -24,8 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "record": ("candlewick.app.cli.record", "write a venue's raw frames to a file"),
     "import": ("candlewick.app.cli.importing", "read candles or trades from files"),
     "export": ("candlewick.app.cli.exporting", "write candles to a file"),
-    "backup": ("candlewick.app.cli.backup", "copy a data dir's candles and gap ledger to a folder"),
-    "restore": ("candlewick.app.cli.restore", "bring a backup back into an empty data dir"),
+    "backup": ("candlewick.app.cli.backup", "copy what the services keep to a folder or to S3"),
+    "restore": ("candlewick.app.cli.restore", "bring a backup back into an empty data dir or database"),
     "topics": ("candlewick.app.cli.topics", "compare the topics on Kafka with the catalogue, or make them so"),
     "schemas": (
         "candlewick.app.cli.schemas",
@@ -33,7 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "databases": (
         "candlewick.app.cli.databases",
-        "make every service's database ready for this version, before a rollout",
+        "make every service's database ready for this version, or show where each is",
     ),
     "config": ("candlewick.app.cli.config", "show every setting and where its value comes from"),
     "doctor": ("candlewick.app.cli.doctor", "say what is wrong with this machine or configuration, and what to do"),

@@ -3,19 +3,17 @@
 import asyncio
 import json
 import os
-import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from candlewick.app.cluster.urls import keeping, role_prefix
 from candlewick.app.configuration import ClusterSettings
 from candlewick.app.profiles.cluster import bucket, check_clients, kafka_options, named
 from candlewick.app.registry import load
 from candlewick.contracts.topics import CATALOGUE
 from candlewick.kernel.errors import Conflict
-
-_ROLE = "candlewick_"
 
 
 async def prepare(servers: ClusterSettings, services: Sequence[str], data_dir: Path) -> dict[str, ClusterSettings]:
@@ -47,17 +45,17 @@ async def make_databases(servers: ClusterSettings, services: Sequence[str], data
     the data dir, for its owner's eyes."""
     from candlewick.adapters.db.postgres.provisioning import provision
 
-    keeping = [name for name in services if {"database", "candles"} & load(name).needs]
     admin = named(servers, "postgres_admin_url")
-    words = await asyncio.to_thread(passwords, data_dir / "cluster" / "passwords.json", keeping)
+    names = keeping(services)
+    words = await asyncio.to_thread(passwords, data_dir / "cluster" / "passwords.json", names)
     prefix = role_prefix(servers.prefix)
-    urls = [await provision(admin, name, words[name], prefix=prefix) for name in keeping]
-    return dict(zip(keeping, urls, strict=True))
+    urls = [await provision(admin, name, words[name], prefix=prefix, extensions=extensions(name)) for name in names]
+    return dict(zip(names, urls, strict=True))
 
 
-def role_prefix(prefix: str) -> str:
-    """What goes before a service's name to be its role's and its database's."""
-    return _ROLE + "".join(f"{part}_" for part in re.findall(r"[a-z0-9]+", prefix.lower()))
+def extensions(service: str) -> tuple[str, ...]:
+    """Extensions of the server that the service's database has where the server offers them."""
+    return ("timescaledb",) if "candles" in load(service).needs else ()
 
 
 def own_settings(servers: ClusterSettings, url: str) -> ClusterSettings:

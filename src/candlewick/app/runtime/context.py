@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from candlewick.app.runtime.backups import schedule
+from candlewick.app.runtime.backups.archive import Archive
 from candlewick.app.runtime.messaging import LogMessaging
 from candlewick.app.runtime.resources import Resources
 from candlewick.app.tracing import Tracer
@@ -37,7 +39,11 @@ class ServiceContext:
         clients: Callable[[str], ServiceClient],
         on_failure: Callable[[str, BaseException], None],
         tracer: Tracer,
+        backup_hours: float = 0.0,
+        backup_keep: int = 1,
     ) -> None:
+        """Backups are made every ``backup_hours`` (0: never by themselves), and so many are kept."""
+        self._backup_hours, self._backup_keep = backup_hours, backup_keep
         self._spec, self._resources = spec, resources
         self.name, self.settings, self.logger = spec.name, settings, logger
         self.clock, self.ids, self.metrics, self.mode = (
@@ -73,6 +79,9 @@ class ServiceContext:
             background=self.background,
         )
         await self.messaging.open()
+        if self._owned.keys() & {"database", "candles"} and self._backup_hours and self.mode != "replay":
+            every_s = self._backup_hours * 3600
+            self.background("backups", schedule.watch(self.backups, self.clock, self.logger, every_s))
 
     async def close(self) -> None:
         """What may still speak stops first (tasks, jobs, the stream), then the door to the log, then the stores."""
@@ -121,6 +130,18 @@ class ServiceContext:
     def jobs(self) -> Jobs:
         port: Jobs = self._port("jobs")
         return port
+
+    @property
+    def backups(self) -> Archive:
+        return Archive(
+            self.name,
+            database=self._owned.get("database"),
+            store=self._owned.get("candles"),
+            objects=self._resources.objects,
+            clock=self.clock,
+            keep=self._backup_keep,
+            on_step=self.on_step,
+        )
 
     @property
     def stream(self) -> StreamRuntime:

@@ -15,7 +15,9 @@ from candlewick.kernel.metrics import Metrics
 from candlewick.ports.database import Database, Row, Transaction, Value
 from candlewick.ports.log import EventLog, NewRecord, Producer, Record
 
-_TABLES = (
+#: Which numbers were given to messages and to the outbox's rows.
+NUMBERS = "outbox_sequence"
+TABLES = (
     """CREATE TABLE IF NOT EXISTS outbox (
         id BIGINT PRIMARY KEY, topic TEXT NOT NULL, record_key TEXT NOT NULL, header BYTEA NOT NULL, value BYTEA,
         ts_event BIGINT NOT NULL)""",
@@ -123,7 +125,7 @@ class Outbox:
 
     async def open(self) -> None:
         async with self._database.transaction() as tx:
-            for statement in _TABLES:
+            for statement in TABLES:
                 await tx.execute(statement)
 
     def unit(self, tx: Transaction) -> Unit:

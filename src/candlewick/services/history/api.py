@@ -10,13 +10,12 @@ from candlewick.contracts import codec
 from candlewick.contracts.stream import CandleBatch
 from candlewick.contracts.timeframes import SECONDS, seconds_of
 from candlewick.kernel.openapi import problem, reply
+from candlewick.ports.backups import BackupInfo
 from candlewick.ports.jobs import JobState
 from candlewick.ports.runtime import Context
 from candlewick.services.history.domain import gaps, quality, queries, rows
-from candlewick.services.history.domain.archive import Manifest
 from candlewick.services.history.errors import BadHistoryQuery, UnknownSeries
-from candlewick.services.history.handlers import archive
-from candlewick.services.history.handlers.archive import Archive
+from candlewick.services.history.handlers.keeping import BACKUP
 from candlewick.services.history.handlers.storing import Storing, log_positions
 from candlewick.services.history.ports import GapQuery, Ledger
 
@@ -53,7 +52,7 @@ def _json(body: Any, status: int = 200) -> Response:
 
 
 def new_router(
-    context: Context, ledger: Ledger, storing: Storing, backups: Archive, submit: Callable[[str], Awaitable[Any]]
+    context: Context, ledger: Ledger, storing: Storing, submit: Callable[[str], Awaitable[Any]]
 ) -> APIRouter:
     """All routes at their public paths."""
     router = APIRouter()
@@ -161,7 +160,7 @@ def new_router(
     @router.get("/history/backups", tags=["history"], **reply(queries.BackupList, "Backups.", errors=(503,)))
     async def get_backups() -> Response:
         """The backups kept, oldest first."""
-        return _json(queries.BackupList([_backup(each) for each in await backups.manifests()]))
+        return _json(queries.BackupList([_backup(each) for each in await context.backups.kept()]))
 
     @router.post(
         "/history/backups", tags=["history"],
@@ -169,13 +168,10 @@ def new_router(
     )  # fmt: skip
     async def start_backup() -> Response:
         """Make a backup now; one that is running already is not started twice."""
-        return _json(queries.job_view(await submit(archive.KIND)), 202)
+        return _json(queries.job_view(await submit(BACKUP)), 202)
 
     return router
 
 
-def _backup(manifest: Manifest) -> queries.BackupView:
-    return queries.BackupView(
-        manifest.name, manifest.made_at // 1_000_000, len(manifest.files), manifest.rows,
-        sum(file.size for file in manifest.files),
-    )  # fmt: skip
+def _backup(info: BackupInfo) -> queries.BackupView:
+    return queries.BackupView(info.name, info.made_at // 1_000_000, info.files, info.candles, info.size)

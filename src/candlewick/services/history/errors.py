@@ -1,6 +1,6 @@
 """Errors of the history service."""
 
-from candlewick.kernel.errors import Corrupt, NotFound, Rejected, Retryable
+from candlewick.kernel.errors import NotFound, Rejected, Retryable
 
 
 class BadHistoryQuery(Rejected):
@@ -25,15 +25,3 @@ class VenueHasNoCandles(Retryable):
     """The venue answered without the candles, and nothing proves yet that there are none."""
 
     code = "VENUE_HAS_NO_CANDLES"
-
-
-class UnknownBackup(NotFound):
-    """There is no backup of that name, or none at all."""
-
-    code = "UNKNOWN_BACKUP"
-
-
-class BackupDamaged(Corrupt):
-    """A file of a backup is missing or not what its manifest says; what was restored before it stays."""
-
-    code = "BACKUP_DAMAGED"

@@ -6,21 +6,18 @@ from typing import Any
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
 from candlewick.services.history import api
-from candlewick.services.history.handlers import archive, fetching, repairing
-from candlewick.services.history.handlers.archive import Archive
+from candlewick.services.history.handlers import fetching, repairing
 from candlewick.services.history.handlers.fetching import Fetches
-from candlewick.services.history.handlers.keeping import Keeping
+from candlewick.services.history.handlers.keeping import BACKUP, Keeping
 from candlewick.services.history.handlers.ledger import Gaps
 from candlewick.services.history.handlers.repairing import Repairs
 from candlewick.services.history.handlers.storing import TOPICS, Storing
 from candlewick.services.history.settings import HistorySettings
 from candlewick.services.history.storage import SqlLedger
 
-BACKUPS_FOLDER = "backups/"
-
 
 class History:
-    """Stores candles, keeps the ledger, fetches, repairs, backs up."""
+    """Stores candles, keeps the ledger, fetches, repairs."""
 
     def __init__(self, context: Context) -> None:
         settings: HistorySettings = context.settings
@@ -29,12 +26,8 @@ class History:
         self._storing = Storing(context, self._gaps.on_holes, commit_ms=settings.commit_ms)
         self._fetches = Fetches(context, self._gaps, settings, self._storing.caught_up)
         self._repairs = Repairs(context, self._gaps, settings)
-        self._archive = Archive(
-            store=context.candles, database=context.database, ledger=self._gaps.ledger, objects=context.objects,
-            clock=context.clock, folder=BACKUPS_FOLDER,
-        )  # fmt: skip
-        self._keeping = Keeping(context, self._archive, settings)
-        self.router = api.new_router(context, self._gaps.ledger, self._storing, self._archive, self._submit)
+        self._keeping = Keeping(context, settings)
+        self.router = api.new_router(context, self._gaps.ledger, self._storing, self._submit)
         self.schemas = api.SCHEMAS
 
     async def start(self) -> None:
@@ -43,7 +36,7 @@ class History:
         asks = context.mode != "replay"
         context.jobs.register(fetching.KIND, self._fetches.fetch)
         context.jobs.register(repairing.KIND, self._repairs.repair)
-        context.jobs.register(archive.KIND, self._keeping.backup)
+        context.jobs.register(BACKUP, self._keeping.backup)
         await self._gaps.refresh()
         await context.messaging.replay(["market.symbols"], self._fetches.on_symbols)
         await self._storing.start()
@@ -52,7 +45,7 @@ class History:
             context.background("fetches", self._fetches.watch())
         if settings.repair and asks:
             context.background("repairs", self._repairs.watch())
-        if settings.fetch or settings.repair or settings.backup_hours:
+        if settings.fetch or settings.repair or settings.keep_house:
             await context.jobs.start()
             context.background("keeping", self._keeping.watch())
 
@@ -84,7 +77,7 @@ class History:
 SERVICE: ServiceSpec[Context] = ServiceSpec(
     name="history",
     place=16,
-    purpose="Keeps candles: stores, fetches and repairs them, owns the gap ledger, makes backups.",
+    purpose="Keeps candles: stores, fetches and repairs them, owns the gap ledger.",
     settings=HistorySettings,
     build=History,
     consumes=(

@@ -7,7 +7,7 @@ from msgspec import Meta
 
 
 class HistorySettings(msgspec.Struct, frozen=True):
-    """What is fetched, how gaps are repaired, how long candles stay, and when they are backed up."""
+    """What is fetched, how gaps are repaired, and how long candles stay."""
 
     fetch: Annotated[
         bool, Meta(description="Ask the venue for the recent history of every followed symbol, and for down-times.")
@@ -37,5 +37,6 @@ class HistorySettings(msgspec.Struct, frozen=True):
     ] = 50
     seconds_hours: Annotated[float, Meta(ge=0, description="How long 1s candles are kept; 0 for ever.")] = 24.0
     candles_days: Annotated[float, Meta(ge=0, description="How long 1m and longer candles are kept; 0 for ever.")] = 0.0
-    backup_hours: Annotated[float, Meta(ge=0, description="A backup is made so often; 0 turns it off.")] = 24.0
-    backup_keep: Annotated[int, Meta(ge=1, description="Backups kept; older ones are deleted.")] = 7
+    keep_house: Annotated[
+        bool, Meta(description="Forget and fold candles by the clock, and take jobs, also where nothing is asked for.")
+    ] = True

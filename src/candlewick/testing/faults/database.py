@@ -13,6 +13,7 @@ from candlewick.ports.database import (
     DatabaseUnavailable,
     MigrationFailed,
     Row,
+    Table,
     Transaction,
     UnknownRevision,
     Value,
@@ -47,6 +48,12 @@ class _Around:
 
     async def migrate(self, history: Path, target: str = "head") -> str:
         return await self.sound.migrate(history, target)
+
+    async def revision(self) -> str:
+        return await self.sound.revision()
+
+    async def tables(self) -> list[Table]:
+        return await self.sound.tables()
 
     async def check(self) -> str | None:
         return await self.sound.check()

@@ -15,7 +15,7 @@ def house(tmp_path):
 
     @asynccontextmanager
     async def open_house(*, venue=None, mode="live", **settings):
-        flags = {"fetch": "false", "repair": "false", "backup_hours": "0", "repair_first_s": "0.05", **settings}
+        flags = {"fetch": "false", "repair": "false", "keep_house": "false", "repair_first_s": "0.05", **settings}
         config = read(data_dir=tmp_path, flags=[f"history.{k}={v}" for k, v in flags.items()], environ={})
         resources = Resources(tmp_path, config, venue, mode)
         if venue is None:

@@ -14,6 +14,7 @@ from candlewick.adapters._postgres.errors import is_lost, translating
 from candlewick.adapters.candles.postgres.schema import span_ns, table_of
 from candlewick.adapters.candles.postgres.wire import NotCopy, decoded
 from candlewick.adapters.candles.postgres.writing import Name
+from candlewick.adapters.candles.sqlite import blob
 from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import NAMES
 from candlewick.ports.candles import CandlesCorrupt, SeriesInfo
@@ -33,6 +34,7 @@ class Span(NamedTuple):
     records: int
     first_ns: int
     last_ns: int
+    is_packed: bool
 
 
 class Reader:
@@ -48,7 +50,8 @@ class Reader:
         """Partitions that hold rows of the window, oldest first; only the ``newest`` of them if given."""
         after = max(start_ns - span_ns(self._name.timeframe_s), _NEVER)
         rows = await self._connection.fetch(
-            "SELECT start_ns, records, first_ns, last_ns FROM candles.held WHERE series = $1 "
+            "SELECT start_ns, h.records, first_ns, last_ns, coalesce(p.records = h.records, false) "
+            "FROM candles.held h LEFT JOIN candles.packed p USING (series, start_ns) WHERE series = $1 "
             "AND start_ns > $2 AND start_ns < $3 AND last_ns >= $4 AND first_ns < $3 ORDER BY start_ns DESC LIMIT $5",
             self._id,
             after,
@@ -102,8 +105,11 @@ class Reader:
         # One statement's rows are decoded on a thread while the next one's arrive.
         decoding: list[asyncio.Task[Table]] = []
         try:
-            for at in range(0, len(spans), _PARTITIONS_A_STATEMENT):
-                some = spans[at : at + _PARTITIONS_A_STATEMENT]
+            for is_packed, some in _runs(spans):
+                if is_packed:
+                    values = await self._packed([span.start_ns for span in some])
+                    decoding.append(asyncio.ensure_future(self._unpacked(start_ns, end_ns, as_of_ns, values)))
+                    continue
                 first, last = max(start_ns, some[0].first_ns), min(end_ns, some[-1].last_ns + 1)
                 parts = await self._copied(first, last, self._query(first, last, as_of_ns))
                 decoding.append(asyncio.ensure_future(self._decoded(first, last, parts)))
@@ -112,6 +118,28 @@ class Reader:
             for task in decoding:
                 task.cancel()
         return await asyncio.to_thread(lambda: best(joined(list(tables))))
+
+    async def _packed(self, starts: list[int]) -> list[bytes]:
+        rows = await self._connection.fetch(
+            "SELECT data FROM candles.packed WHERE series = $1 AND start_ns = ANY ($2::bigint[]) ORDER BY start_ns",
+            self._id,
+            starts,
+        )
+        return [row[0] for row in rows]
+
+    async def _unpacked(self, start_ns: int, end_ns: int, as_of_ns: int | None, values: list[bytes]) -> Table:
+        def work() -> Table:
+            table = blob.decoded(values)
+            times = table["open_time"]
+            is_asked = (times >= start_ns) & (times < end_ns)
+            if as_of_ns is not None:
+                is_asked &= table["known_at"] <= as_of_ns
+            return table if is_asked.all() else picked(table, is_asked)
+
+        try:
+            return await asyncio.to_thread(work)
+        except blob.NotABlob as error:
+            raise self._corrupt(start_ns, end_ns, error) from error
 
     async def oldest(self, n: int, start_ns: int, end_ns: int, as_of_ns: int | None) -> Table:
         """The best rows of the ``n`` oldest open times of the window."""
@@ -198,11 +226,11 @@ async def newest(connections: Connections, name: Name, n: int, before_ns: int | 
     return await _read(connections, name, lambda reader: reader.newest(n, _EVER if before_ns is None else before_ns))
 
 
-async def series(connections: Connections) -> list[SeriesInfo]:
-    """What is stored. A series' bytes are its share, by rows, of what its timeframe takes on disk, indexes included."""
+async def series(connections: Connections, sizes: str) -> list[SeriesInfo]:
+    """What is stored. A series' bytes are its share, by rows, of what its timeframe takes on disk (``sizes``), indexes
+    included."""
     rows = await connections.once(
-        "WITH sizes AS (SELECT timeframe_s, sum(pg_total_relation_size(to_regclass('candles.' || name))) AS bytes "
-        "FROM candles.partition GROUP BY 1), "
+        f"WITH sizes AS ({sizes}), "
         "held AS (SELECT series, min(first_ns) AS first_ns, max(last_ns) AS last_ns, sum(records) AS records "
         "FROM candles.held GROUP BY 1) "
         "SELECT exchange, symbol, timeframe_s, first_ns, last_ns, records::bigint, greatest(1, (bytes * records "
@@ -233,6 +261,16 @@ async def _read(connections: Connections, name: Name, read: Any) -> CandleColumn
         finally:
             await through(connections.give_back(connection))
     raise AssertionError("unreachable")
+
+
+def _runs(spans: list[Span]) -> list[tuple[bool, list[Span]]]:
+    """Neighbours that are read alike, for one statement each."""
+    runs: list[tuple[bool, list[Span]]] = []
+    for span in spans:
+        if not runs or runs[-1][0] != span.is_packed or len(runs[-1][1]) == _PARTITIONS_A_STATEMENT:
+            runs.append((span.is_packed, []))
+        runs[-1][1].append(span)
+    return runs
 
 
 def _enough(spans: list[Span], missing: int) -> int:

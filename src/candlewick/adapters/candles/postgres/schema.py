@@ -1,16 +1,16 @@
-"""The tables of the candle store, and the partitions that come and go with the days.
+"""The tables of the candle store, whatever keeps the rows.
 
-Everything lies in the schema ``candles``. A timeframe has a table of its own, partitioned by range of open time: a
-partition holds a day, or for timeframes above 1 m the fewest days (a power of two) that hold 1440 candles. Its primary
-key serves a series' windows, its BRIN index an instant over all series. ``held`` counts what a series has in a
-partition, so that a reader touches only those and nobody counts rows.
+Everything lies in the schema ``candles``. A timeframe has a table of its own, cut by open time into spans of a day, or
+for timeframes above 1 m of the fewest days (a power of two) that hold 1440 candles. ``held`` counts what a series has
+in a span, so that a reader touches only those and nobody counts rows; ``packed`` has a copy of a finished span's rows
+as one value, which is read instead of them as long as it holds as many.
+
+How the rows are kept is settled once, by whoever opens an empty database first: as hypertables where the database has
+the extension TimescaleDB, else as partitions of PostgreSQL's own.
 """
 
-import asyncio
 from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
+from typing import Any, Final, Literal, Protocol
 
 from candlewick.adapters._postgres.connections import Connections
 from candlewick.adapters._postgres.errors import translating
@@ -22,8 +22,9 @@ TABLES = 0x43414E444C4511
 
 DAY_NS = 86_400 * NS_PER_SECOND
 _LEAST_ROWS = 1440
-# Each new partition takes three locks until its transaction ends; the server's table has a few thousand.
-_A_TRANSACTION = 32
+
+Kind = Literal["partitions", "hypertables"]
+EXTENSION: Final = "timescaledb"
 
 _STEPS = (
     """
@@ -42,7 +43,38 @@ _STEPS = (
     ) WITH (fillfactor = 70);
     CREATE TABLE candles.mark (name text PRIMARY KEY, number bigint NOT NULL);
     """,
+    """
+    CREATE TABLE candles.layout (kind text NOT NULL);
+    CREATE TABLE candles.packed (
+        series integer NOT NULL REFERENCES candles.series, start_ns bigint NOT NULL, records bigint NOT NULL,
+        data bytea NOT NULL, PRIMARY KEY (series, start_ns)
+    );
+    ALTER TABLE candles.packed ALTER data SET STORAGE EXTERNAL;
+    """,
 )
+
+
+class Layout(Protocol):
+    """How rows are kept and forgotten. ``sizes`` is a SELECT of (timeframe_s, bytes)."""
+
+    kind: Kind
+    sizes: str
+
+    async def ensure(self, wanted: Iterable[tuple[int, int]]) -> None:
+        """Make what rows of (timeframe, start of span) need. Raises DatabaseUnavailable."""
+        ...
+
+    def forget(self) -> None:
+        """Somebody dropped tables: look again."""
+        ...
+
+    async def drop_before(self, timeframe_s: int, before_ns: int) -> int:
+        """Returns how many open times left, summed over the series."""
+        ...
+
+    async def settle(self) -> None:
+        """Bring ``held`` and ``packed`` up to what the server forgot by itself."""
+        ...
 
 
 def span_ns(timeframe_s: int) -> int:
@@ -58,8 +90,15 @@ def table_of(timeframe_s: int) -> str:
     return f"candles.candle_{timeframe_s}"
 
 
-async def prepare(connections: Connections) -> None:
-    """Bring the schema to this version, once, whoever comes first. Raises DatabaseUnavailable."""
+def columns() -> str:
+    """A candle table's columns and key, as CREATE TABLE wants them."""
+    listed = ", ".join(f"{name} {TYPES[name]} NOT NULL" for name in COLUMNS)
+    return f"{listed}, PRIMARY KEY (series, open_time, revision, origin)"
+
+
+async def prepare(connections: Connections) -> Kind:
+    """Bring the schema to this version, once, whoever comes first; returns how rows are kept. Raises
+    DatabaseUnavailable."""
     async with connections.writing() as connection:
         with translating(connections.where):
             await connection.execute("SELECT pg_advisory_xact_lock($1)", TABLES)
@@ -71,66 +110,29 @@ async def prepare(connections: Connections) -> None:
             for number, step in enumerate(_STEPS[done:], done + 1):
                 await connection.execute(step)
                 await connection.execute("INSERT INTO candles.version VALUES ($1)", number)
+            kind: Kind | None = await connection.fetchval("SELECT kind FROM candles.layout")
+            if kind is None:
+                kind = await _chosen(connection)
+                await connection.execute("INSERT INTO candles.layout VALUES ($1)", kind)
             await connection.execute("COMMIT")
+            return kind
 
 
-class Partitions:
-    """Makes what an append needs, and remembers what it saw."""
-
-    def __init__(self, connections: Connections) -> None:
-        self._connections = connections
-        self._known: set[tuple[int, int]] = set()
-        self._turn = asyncio.Lock()
-
-    def forget(self) -> None:
-        """Somebody dropped partitions: look again."""
-        self._known.clear()
-
-    async def ensure(self, wanted: Iterable[tuple[int, int]]) -> None:
-        """Make the missing ones of (timeframe, start). Empty ones do no harm to anybody, so this is no part of the
-        append's own transaction and keeps nobody waiting for its end. Raises DatabaseUnavailable."""
-        missing = sorted(set(wanted) - self._known)
-        if not missing:
-            return
-        async with self._turn:
-            for at in range(0, len(missing), _A_TRANSACTION):
-                some = missing[at : at + _A_TRANSACTION]
-                async with self._connections.writing() as connection:
-                    with translating(self._connections.where):
-                        await _make(connection, some)
-                        await connection.execute("COMMIT")
-                self._known.update(some)
+async def _chosen(connection: Any) -> Kind:
+    """Rows that were there before there was a choice are in partitions."""
+    if await connection.fetchval("SELECT true FROM candles.partition LIMIT 1"):
+        return "partitions"
+    has = await connection.fetchval("SELECT true FROM pg_extension WHERE extname = $1", EXTENSION)
+    return "hypertables" if has else "partitions"
 
 
-async def _make(connection: Any, wanted: list[tuple[int, int]]) -> None:
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", TABLES)
-    frames, starts = [one[0] for one in wanted], [one[1] for one in wanted]
-    there = await connection.fetch(
-        "SELECT timeframe_s, start_ns FROM candles.partition "
-        "JOIN unnest($1::integer[], $2::bigint[]) AS wanted (timeframe_s, start_ns) USING (timeframe_s, start_ns)",
-        frames,
-        starts,
-    )
-    missing = sorted(set(wanted) - {tuple(row) for row in there})
-    for timeframe_s in {frame for frame, _ in missing}:
-        table = table_of(timeframe_s)
-        if await connection.fetchval("SELECT to_regclass($1) IS NULL", table):
-            columns = ", ".join(f"{name} {TYPES[name]} NOT NULL" for name in COLUMNS)
-            await connection.execute(
-                f"CREATE TABLE {table} ({columns}, PRIMARY KEY (series, open_time, revision, origin)) "
-                f"PARTITION BY RANGE (open_time); CREATE INDEX ON {table} USING brin (open_time)"
-            )
-    for timeframe_s, start in missing:
-        # Made apart and attached: CREATE ... PARTITION OF would wait for every reader of the table.
-        name = f"candle_{timeframe_s}_{_date(start)}"
-        end = start + span_ns(timeframe_s)
-        await connection.execute(
-            f"CREATE TABLE candles.{name} (LIKE {table_of(timeframe_s)} INCLUDING ALL); "
-            f"ALTER TABLE {table_of(timeframe_s)} ATTACH PARTITION candles.{name} "
-            f"FOR VALUES FROM ({start}) TO ({end})"
-        )
-        await connection.execute("INSERT INTO candles.partition VALUES ($1, $2, $3, $4)", timeframe_s, start, end, name)
-
-
-def _date(start_ns: int) -> str:
-    return str(np.datetime64(start_ns // DAY_NS, "D")).replace("-", "")
+async def layout_of(url: str) -> str:
+    """How a database keeps candles; empty where it keeps none yet. Makes nothing. Raises DatabaseUnavailable."""
+    connections = Connections(url, size=1)
+    await connections.open()
+    try:
+        ((is_there,),) = await connections.once("SELECT to_regclass('candles.layout') IS NOT NULL")
+        rows = await connections.once("SELECT kind FROM candles.layout") if is_there else []
+    finally:
+        await connections.close()
+    return str(rows[0][0]) if rows else ""

@@ -1,4 +1,4 @@
-"""``ports.candles`` on a PostgreSQL database: a row a candle, partitions by day, bulk in and out by COPY [15]."""
+"""``ports.candles`` on a PostgreSQL database: a row a candle, tables cut by day, bulk in and out by COPY [15]."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
@@ -9,9 +9,11 @@ from candlewick.adapters._candles.rows import checked, from_records
 from candlewick.adapters._postgres.commits import NUMBER, commit
 from candlewick.adapters._postgres.connections import Connections, through
 from candlewick.adapters._postgres.errors import sqlstate, translating
-from candlewick.adapters.candles.postgres import reading, retention, writing
+from candlewick.adapters.candles.postgres import packing, reading, writing
+from candlewick.adapters.candles.postgres.hypertables import Hypertables
+from candlewick.adapters.candles.postgres.partitions import Partitions
 from candlewick.adapters.candles.postgres.replica import Replica
-from candlewick.adapters.candles.postgres.schema import Partitions, prepare, span_ns
+from candlewick.adapters.candles.postgres.schema import Layout, prepare, span_ns
 from candlewick.adapters.candles.postgres.writing import Group, Known, Name
 from candlewick.contracts.stream import CandleColumns
 from candlewick.kernel.errors import CandlewickError, Retryable
@@ -51,13 +53,20 @@ class PostgresCandleStore:
         self._connections = pool(url)
         self._replica = Replica(self._connections, pool(replica_url), max_staleness_s) if replica_url else None
         self._settle_timeout_s = settle_timeout_s
-        self._partitions = Partitions(self._connections)
+        self._layout: Layout = Partitions(self._connections)
         self._series: dict[Name, Known] = {}
         self._step = on_step
 
     async def open(self) -> None:
         await self._connections.open()
-        await prepare(self._connections)
+        kind = await prepare(self._connections)
+        self._layout = (Hypertables if kind == "hypertables" else Partitions)(self._connections)
+
+    @property
+    def layout(self) -> str:
+        """How an open store keeps its rows: ``partitions``, or ``hypertables`` where the database had TimescaleDB when
+        it was opened first."""
+        return self._layout.kind
 
     async def close(self) -> None:
         if self._replica is not None:
@@ -87,13 +96,13 @@ class PostgresCandleStore:
             for start in np.unique(group.rows["open_time"] // span_ns(timeframe_s) * span_ns(timeframe_s)).tolist()
         }
         for _ in range(_TRIES):
-            await self._partitions.ensure(wanted)
+            await self._layout.ensure(wanted)
             try:
                 return await through(self._append(groups, mark))
             except Exception as error:
                 if sqlstate(error.__cause__ or error) not in _MEANWHILE:
                     raise
-                self._partitions.forget()
+                self._layout.forget()
         raise DatabaseUnavailable(f"the same candles keep changing meanwhile, was {self._connections.where!r}")
 
     async def _append(self, groups: dict[int, list[Group]], mark: dict[str, int] | None) -> int:
@@ -143,18 +152,21 @@ class PostgresCandleStore:
     async def drop_before(self, timeframe_s: int, before_ns: int) -> int:
         """Waits for the reads that run and lets the next ones wait while partitions are dropped."""
         try:
-            return await through(retention.drop_before(self._connections, timeframe_s, before_ns))
+            return await through(self._layout.drop_before(timeframe_s, before_ns))
         finally:
-            self._partitions.forget()
+            self._layout.forget()
             if self._replica is not None:
                 self._replica.wrote()
 
     async def fold(self, now_ns: int) -> int:
-        """There is no tail: a row lies in its day's partition from the first."""
+        """No row moves, so 0: it lies in its day's table from the first. Days that are over get a copy of their rows as
+        one value, which is what reads of long windows fetch."""
+        await self._layout.settle()
+        await packing.pack(self._connections, now_ns)
         return 0
 
     async def series(self) -> list[SeriesInfo]:
-        return await self._read(reading.series)
+        return await self._read(lambda at: reading.series(at, self._layout.sizes))
 
     async def check(self) -> str | None:
         try:

@@ -17,11 +17,11 @@ from candlewick.adapters._alembic import history as histories
 from candlewick.adapters._postgres.commits import NUMBER, commit
 from candlewick.adapters._postgres.connections import Connections, through
 from candlewick.adapters._postgres.errors import sqlstate, translated, translating
-from candlewick.adapters.db.postgres import locks
+from candlewick.adapters.db.postgres import locks, tables
 from candlewick.adapters.db.postgres.locks import WRITER
 from candlewick.adapters.db.postgres.transaction import PostgresTransaction
 from candlewick.kernel.errors import CandlewickError
-from candlewick.ports.database import Transaction
+from candlewick.ports.database import Table, Transaction
 
 _TURN_S = 0.25
 _CONNECT_S = 5.0
@@ -133,7 +133,7 @@ class PostgresDatabase:
         MigrationFailed, StorageFull, DatabaseUnavailable."""
         revisions = await asyncio.to_thread(histories.read, history)
         wanted = revisions.resolve(target)
-        if await self._revision() == wanted:
+        if await self.revision() == wanted:
             return wanted
         from candlewick.adapters.db.postgres import migration
 
@@ -142,8 +142,8 @@ class PostgresDatabase:
                 asyncio.to_thread(migration.migrate, self._url, history, revisions, wanted, self._busy_timeout_s)
             )
 
-    async def _revision(self) -> str:
-        """Where the schema is, read without Alembic; 'base' when no step was ever applied."""
+    async def revision(self) -> str:
+        """Read without Alembic."""
         async with self._connections.reading() as connection:
             try:
                 row = await connection.fetchrow("SELECT version_num FROM alembic_version")
@@ -152,6 +152,10 @@ class PostgresDatabase:
                     return histories.BASE
                 raise translated(error, self._connections.where) from error
         return str(row[0]) if row else histories.BASE
+
+    async def tables(self) -> list[Table]:
+        async with self.reading() as tx:
+            return await tables.described(tx)
 
     async def check(self) -> str | None:
         try:

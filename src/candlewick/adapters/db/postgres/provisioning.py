@@ -5,6 +5,7 @@ read another one's tables. The names come from the service's.
 """
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
@@ -23,11 +24,14 @@ class BadServiceName(Rejected):
     code = "BAD_SERVICE_NAME"
 
 
-async def provision(admin_url: str, service: str, password: str, *, prefix: str = "candlewick_") -> str:
+async def provision(
+    admin_url: str, service: str, password: str, *, prefix: str = "candlewick_", extensions: Sequence[str] = ()
+) -> str:
     """Make the service's role and database, or bring what is there to this state; returns the service's URL.
 
-    Safe to repeat, also at once. ``admin_url`` names a role that may create roles and databases. Raises
-    BadServiceName, DatabaseUnavailable, StatementRefused.
+    ``extensions`` are made in the database where the server offers them; one that it lacks, or that it has not loaded,
+    is left out, since the services do without. Safe to repeat, also at once. ``admin_url`` names a role that may create
+    roles and databases. Raises BadServiceName, DatabaseUnavailable, StatementRefused.
     """
     name = _name(prefix, service)
     connection = await _connected(admin_url)
@@ -52,8 +56,26 @@ async def provision(admin_url: str, service: str, password: str, *, prefix: str 
     finally:
         await connection.close()
     parts = urlsplit(admin_url)
+    for extension in extensions:
+        await _extend(urlunsplit(parts._replace(path=f"/{name}")), extension)
     host = f"{name}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}"
     return urlunsplit(parts._replace(netloc=host, path=f"/{name}"))
+
+
+async def _extend(admin_url: str, extension: str) -> bool:
+    """Whether the database has the extension now. One that has to be loaded with the server, and was not, ends the
+    connection that asks for it; one that only a superuser may make is refused to others."""
+    connection = await _connected(admin_url)
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_available_extensions WHERE name = $1", extension):
+            return False
+        await connection.execute(f'CREATE EXTENSION IF NOT EXISTS "{extension}" CASCADE')
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        return False
+    finally:
+        # It may be gone already.
+        connection.terminate()
+    return True
 
 
 async def deprovision(admin_url: str, service: str, *, prefix: str = "candlewick_") -> None:

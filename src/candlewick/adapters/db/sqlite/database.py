@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from candlewick.adapters._sqlite.thread import SqliteThread, wait_through
+from candlewick.adapters.db.sqlite import tables
 from candlewick.kernel.errors import CandlewickError
-from candlewick.ports.database import Row, StatementRefused, Transaction, Value
+from candlewick.ports.database import Row, StatementRefused, Table, Transaction, Value
 
 T = TypeVar("T")
 
@@ -206,6 +207,15 @@ class SqliteDatabase:
             return await wait_through(
                 self._thread.submit(lambda: migration.migrate(self._path, history, target, self._busy_timeout_s))
             )
+
+    async def revision(self) -> str:
+        from candlewick.adapters.db.sqlite import migration
+
+        return await self._thread.run(lambda: migration.stored(self._path, self._busy_timeout_s))
+
+    async def tables(self) -> list[Table]:
+        async with self.reading() as tx:
+            return await tables.described(tx)
 
     async def check(self) -> str | None:
         try:

@@ -1,4 +1,4 @@
-"""What is done from time to time: retention, folding, backups."""
+"""What is done from time to time: retention and folding; a backup when somebody asks for one."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -9,10 +9,9 @@ from candlewick.kernel.errors import CandlewickError
 from candlewick.ports.jobs import JobContext
 from candlewick.ports.runtime import Context
 from candlewick.services.history.domain.gaps import MINUTE_S
-from candlewick.services.history.handlers import archive
-from candlewick.services.history.handlers.archive import Archive
 from candlewick.services.history.settings import HistorySettings
 
+BACKUP: Final = "history.backup"
 _FIRST_AFTER_S: Final = 20.0
 _EVERY_S: Final = 600.0
 _HOUR_NS: Final = 3600 * NS_PER_SECOND
@@ -22,8 +21,8 @@ _DAY_NS: Final = 24 * _HOUR_NS
 class Keeping:
     """One pass every ten minutes; a pass that fails is logged and the next one tries again."""
 
-    def __init__(self, context: Context, backups: Archive, settings: HistorySettings) -> None:
-        self._context, self._archive, self._settings = context, backups, settings
+    def __init__(self, context: Context, settings: HistorySettings) -> None:
+        self._context, self._settings = context, settings
         self._folded_day = -1
 
     async def watch(self) -> None:
@@ -33,7 +32,6 @@ class Keeping:
             try:
                 await self.expire()
                 await self.fold()
-                await self.back_up()
             except CandlewickError as error:
                 self._context.logger.error("keeping house failed", code=error.code, detail=error.detail)
             await self._context.clock.sleep(_EVERY_S)
@@ -65,20 +63,8 @@ class Keeping:
         self._folded_day = day
         return moved
 
-    async def back_up(self) -> bool:
-        """Submit a backup when the newest one is old enough."""
-        if not self._settings.backup_hours or self._context.mode == "replay":
-            return False
-        known = await self._archive.manifests()
-        age = self._context.clock.now_ns() - (known[-1].made_at if known else 0)
-        if age < int(self._settings.backup_hours * _HOUR_NS):
-            return False
-        await self._context.jobs.submit(archive.KIND, {}, key=archive.KIND)
-        return True
-
     async def backup(self, job: JobContext, _args: Mapping[str, Any]) -> dict[str, Any]:
-        """The job: {} -> {name, files, rows}; then older backups go."""
-        manifest = await self._archive.backup(job.report)
-        gone = await self._archive.prune(self._settings.backup_keep)
-        self._context.logger.info("backup made", name=manifest.name, rows=manifest.rows, files=len(manifest.files))
-        return {"name": manifest.name, "files": len(manifest.files), "rows": manifest.rows, "pruned": gone}
+        """The job that a person asks for: {} -> {name, files, rows}."""
+        info = await self._context.backups.make(job.report)
+        self._context.logger.info("backup made", name=info.name, rows=info.candles, files=info.files)
+        return {"name": info.name, "files": info.files, "rows": info.candles}

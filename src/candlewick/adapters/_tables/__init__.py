@@ -1,0 +1,1 @@
+"""What every database needs to describe its tables in the words of both dialects."""
