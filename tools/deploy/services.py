@@ -12,6 +12,7 @@ import yaml
 
 from candlewick.app import registry
 from candlewick.app.configuration import AppSettings
+from candlewick.app.runtime.host import dependencies
 from candlewick.contracts import topics
 from candlewick.kernel.lifecycle import ServiceSpec
 from candlewick.services.gateway.domain import ROUTES
@@ -107,7 +108,8 @@ def describe(spec: ServiceSpec[Any]) -> dict[str, Any]:
         "most": shape.most,
         "why": shape.why,
         "keeps": shape.keeps,
-        "calls": list(spec.calls),
+        # those it puts questions to, and those whose events it takes: it asks these how they are
+        "asks": list(dependencies(spec)),
         "needs": needs(spec),
         "asksVenues": asks_venues(spec.name),
         "public": public(spec.name),

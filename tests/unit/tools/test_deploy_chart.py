@@ -34,7 +34,7 @@ def test_the_catalogue_says_what_the_registry_says():
     assert list(found) == list(SPECS)
     for name, spec in SPECS.items():
         assert found[name]["port"] == 8000 + spec.place
-        assert found[name]["calls"] == list(spec.calls)
+        assert set(spec.calls) <= set(found[name]["asks"]) == set(host.dependencies(spec))
         assert ("postgres" in found[name]["needs"]) == (name in services.keeping())
     assert set(services.SHAPES) <= set(SPECS), "a service that is no more has a shape"
 
@@ -69,6 +69,16 @@ def test_values_are_only_for_services_and_keys_that_exist():
             for inner in value:
                 pattern = rf"{key}\.{inner}\b|\$image\.{inner}\b|\$servers\b|\.{key} "
                 assert re.search(pattern, used), f"{key}.{inner} is read by no template"
+
+
+def test_the_page_s_table_of_sizes_says_what_the_chart_does():
+    text = (ROOT / "docs/how-to/run-on-servers.md").read_text()
+    rows = dict(re.findall(r"^\| (\w+) \| (\d[^|]*?) \|", text, re.MULTILINE))
+    wanted = {}
+    for name in SPECS:
+        shape = services.SHAPES.get(name, services.Shape())
+        wanted[name] = "1" if shape.most == 1 else f"1 to {shape.most}, {shape.replicas} by default"
+    assert rows == wanted
 
 
 def test_chart_and_package_have_one_version():
@@ -256,7 +266,9 @@ def test_the_network_lets_through_what_the_specs_say_and_nothing_else(made):
     assert len(denied) == 1
     assert denied[0]["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & denied[0]["spec"].keys()
-    calls = {(name, called, 8000 + SPECS[called].place) for name, spec in SPECS.items() for called in spec.calls}
+    calls = {
+        (name, called, 8000 + SPECS[called].place) for name, spec in SPECS.items() for called in host.dependencies(spec)
+    }
     assert edges(policies) == (calls, calls)
     outside = {"gateway"} | ({"realtime"} if name == "most" else set())
     for one in (one for one in policies if component(one) in SPECS):
