@@ -23,7 +23,9 @@ from candlewick.app.cli.options import add_common, configuration
 from candlewick.app.cluster.urls import BadDatabaseUrl, DatabaseNotNamed, add_urls, collect, keeping, known_urls
 from candlewick.app.configuration import ClusterSettings
 from candlewick.app.registry import SERVICES, load
+from candlewick.app.runtime.schema import bring_up
 from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.logging import logger
 
 __all__ = ["BadDatabaseUrl", "DatabaseNotNamed", "Standing", "add_arguments", "collect", "keeping", "run"]
 
@@ -116,7 +118,8 @@ async def apply(servers: ClusterSettings, urls: Mapping[str, str]) -> list[dict[
         await database.open()
         try:
             if spec.schema is not None:
-                revision = await database.migrate(spec.schema)
+                await bring_up(database, spec.schema, logger("databases"))
+                revision = await database.revision()
         finally:
             await database.close()
         if "candles" in spec.needs:

@@ -41,6 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--python", type=Path, metavar="PATH", help="an interpreter that has the new version installed")
     which.add_argument("--venv", type=Path, metavar="DIR", help="a virtual environment that has it: DIR/bin/python")
+    parser.add_argument(
+        "--within", type=float, default=120.0, metavar="SECONDS",
+        help="how long the new process may take to catch up with the log (default 120)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="for programs: what runs then, as JSON")
 
 
@@ -63,7 +67,9 @@ def run(parsed: argparse.Namespace) -> int:
         print(f"{python} has Candlewick {_version(python)}", flush=True)
     found: list[dict[str, Any]] = []
     for service in services or (None,):
-        what = {"service": service, "python": python} if parsed.verb == "switch" else {"service": service}
+        what: dict[str, Any] = {"service": service}
+        if parsed.verb != "status":
+            what |= {"python": python, "within_s": parsed.within}
         for told in door.ask(running, parsed.verb, **what):
             if "said" in told and not parsed.json:
                 print(told["said"], flush=True)

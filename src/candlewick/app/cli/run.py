@@ -3,6 +3,7 @@ on the same servers."""
 
 import argparse
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from candlewick.app.cli.options import add_common, add_listening, add_profile, a
 from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.registry import SERVICES, load
 from candlewick.kernel import logging
+from candlewick.kernel.errors import Rejected, Retryable
 from candlewick.kernel.system import settle
 
 if TYPE_CHECKING:
@@ -44,7 +46,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     for name in parsed.services:
         load(name)
-    return run_until_signal(lambda stop: serve(parsed, stop))
+    try:
+        return run_until_signal(lambda stop: serve(parsed, stop))
+    except Retryable as error:
+        if parsed.handover is None:
+            raise
+        from candlewick.app.cluster.handover import TRY_AGAIN
+
+        print(f"candlewick: {error.code}: {error}", file=sys.stderr)
+        return TRY_AGAIN
 
 
 async def serve(
@@ -102,7 +112,6 @@ def _handover(parsed: argparse.Namespace, stop: asyncio.Event) -> "Handover | No
     if parsed.handover is None:
         return None
     from candlewick.app.cluster.handover import Handover
-    from candlewick.kernel.errors import Rejected
 
     if len(parsed.services) != 1:
         raise Rejected(f"a supervised process runs one service, was {parsed.services!r}")

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from candlewick.app.cluster.handover import CLOSED, GO, LEAVE, LEVEL, READY, SERVE, SERVING, WARM
+from candlewick.app.cluster.handover import CLOSED, GO, LEAVE, LEVEL, READY, SERVE, SERVING, TRY_AGAIN, WARM
 from candlewick.app.cluster.life import Life, ProcessFailed, Recipe
 from candlewick.kernel.errors import CandlewickError, Conflict, Fatal
 from candlewick.kernel.logging import logger
 
 _AGAIN_FIRST_S: Final = 0.5
 _AGAIN_MOST_S: Final = 30.0
+_FIRST_TRIES: Final = 5
 _WELL_S: Final = 60.0
 # Longer than this nobody shall wait in a queue that nobody takes from.
 _QUEUE_S: Final = 1.0
-_LEVEL_WITHIN_S: Final = 120.0
+LEVEL_WITHIN_S: Final = 120.0
 _CLOSED_WITHIN_S: Final = 5.0
 
 Say = Callable[[str], None]
@@ -57,9 +58,19 @@ class Child:
         return Life(self.name, recipe, member, self._show)
 
     async def start(self) -> None:
-        """Returns when it serves. Raises ProcessFailed."""
+        """Returns when it serves. Raises ProcessFailed. A process that ends because of something that may pass, such as
+        a broker that does not know a new topic yet, is begun again a few times."""
         async with self._changing:
-            await self._begin()
+            for left in reversed(range(_FIRST_TRIES)):
+                try:
+                    await self._begin()
+                    break
+                except ProcessFailed:
+                    life = self.life
+                    if not left or life is None or not life.ended.done() or life.ended.result() != TRY_AGAIN:
+                        raise
+                    await life.end()
+                    await asyncio.sleep(_AGAIN_FIRST_S)
         self._keeper = asyncio.ensure_future(self._keep())
 
     async def _begin(self) -> None:
@@ -115,9 +126,9 @@ class Child:
             while True:
                 self._listener.accept()[0].close()
 
-    async def switch(self, recipe: Recipe, say: Say) -> None:
-        """Have ``recipe`` serve in place of what does now, which is kept for ``rollback``. Raises SwitchFailed, and
-        Conflict while another switch is on its way."""
+    async def switch(self, recipe: Recipe, say: Say, *, within_s: float = LEVEL_WITHIN_S) -> None:
+        """Have ``recipe`` serve in place of what does now, which is kept for ``rollback``. It has ``within_s``
+        to catch up with the log. Raises SwitchFailed, and Conflict while another switch is on its way."""
         if self._changing.locked():
             raise Conflict(f"service {self.name} is being begun or switched already", hint="Look with 'deploy status'")
         async with self._changing:
@@ -126,7 +137,7 @@ class Child:
             # Two that run at once have different names in the service's groups.
             new = self.coming = self._new(recipe, f"{self.name}-2" if old.member == self.name else self.name)
             try:
-                await self._take_over(old, new, say)
+                await self._take_over(old, new, say, within_s)
             except CandlewickError as error:
                 new.is_leaving = True
                 await new.end()
@@ -140,7 +151,7 @@ class Child:
                 # Both serve until here; what is in hand and every open socket is still the old one's.
                 await self._leave(old, say)
 
-    async def _take_over(self, old: Life, new: Life, say: Say) -> None:
+    async def _take_over(self, old: Life, new: Life, say: Say, within_s: float) -> None:
         await new.begin()
         say(f"{self.name}: process {new.pid} begins, at http://{new.at[0]}:{new.at[1]} for whoever wants to look")
         await new.until(WARM)
@@ -151,7 +162,7 @@ class Child:
         await new.until(READY)
         if not self.in_turn:
             say(f"{self.name}: process {new.pid} is ready and catches up with the log")
-            await new.until(LEVEL, _LEVEL_WITHIN_S)
+            await new.until(LEVEL, within_s)
         new.say(SERVE, self._listener)
         await new.until(SERVING)
 
@@ -164,11 +175,11 @@ class Child:
         status = await old.end(politely=True)
         say(f"{self.name}: process {old.pid} ended{f' with {status}' if status else ''}")
 
-    async def rollback(self, say: Say) -> None:
+    async def rollback(self, say: Say, *, within_s: float = LEVEL_WITHIN_S) -> None:
         """Back to what served before the last switch. Raises NothingToRollBack, SwitchFailed, Conflict."""
         if self.before is None:
             raise NothingToRollBack(f"service {self.name} runs as it was started", hint="There is nothing before it")
-        await self.switch(self.before, say)
+        await self.switch(self.before, say, within_s=within_s)
         self.before = None
 
     async def stop(self) -> int:

@@ -28,6 +28,9 @@ LEVEL: Final = b"c"
 SERVING: Final = b"t"
 CLOSED: Final = b"x"
 
+#: How a process ends that may do better next time: sysexits' EX_TEMPFAIL.
+TRY_AGAIN: Final = 75
+
 _CLOEXEC: Final = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 

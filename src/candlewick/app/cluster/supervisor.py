@@ -70,16 +70,16 @@ class Supervisor:
             raise UnknownService(f"service must be one of {', '.join(self.children)}, was {service!r}")
         return self.children[service]
 
-    async def switch(self, service: str, python: str | None, say: Say) -> None:
-        """The version that ``python`` has installed takes over, the same one when None. Raises UnknownService,
-        SwitchFailed, Conflict."""
+    async def switch(self, service: str, python: str | None, say: Say, *, within_s: float) -> None:
+        """The version that ``python`` has installed takes over, the same one when None; it has ``within_s`` to catch up
+        with the log. Raises UnknownService, SwitchFailed, Conflict."""
         child = self.child(service)
         recipe = child.recipe if python is None else replace(child.recipe, python=python)
-        await child.switch(recipe, say)
+        await child.switch(recipe, say, within_s=within_s)
 
-    async def rollback(self, service: str, say: Say) -> None:
+    async def rollback(self, service: str, say: Say, *, within_s: float) -> None:
         """Raises UnknownService, NothingToRollBack, SwitchFailed, Conflict."""
-        await self.child(service).rollback(say)
+        await self.child(service).rollback(say, within_s=within_s)
 
     async def status(self, service: str | None = None) -> list[dict[str, Any]]:
         """Every service's processes, with version and state as each tells itself. Raises UnknownService."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from candlewick.app.cluster.child import LEVEL_WITHIN_S
 from candlewick.app.cluster.supervisor import Supervisor
 from candlewick.app.control.door import Answer, Say
 from candlewick.app.control.logs import FOLDER, LogFile, Terminal
@@ -24,11 +25,13 @@ def verbs(supervisor: Callable[[], Supervisor]) -> Mapping[str, Answer]:
         return {"services": await supervisor().status(asked.get("service"))}
 
     async def switch(asked: Mapping[str, Any], say: Say) -> Any:
-        await supervisor().switch(str(asked.get("service")), asked.get("python"), say)
+        within_s = float(asked.get("within_s") or LEVEL_WITHIN_S)
+        await supervisor().switch(str(asked.get("service")), asked.get("python"), say, within_s=within_s)
         return await status(asked, say)
 
     async def rollback(asked: Mapping[str, Any], say: Say) -> Any:
-        await supervisor().rollback(str(asked.get("service")), say)
+        within_s = float(asked.get("within_s") or LEVEL_WITHIN_S)
+        await supervisor().rollback(str(asked.get("service")), say, within_s=within_s)
         return await status(asked, say)
 
     return {"status": status, "switch": switch, "rollback": rollback}

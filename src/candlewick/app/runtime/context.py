@@ -8,6 +8,7 @@ from candlewick.app.runtime.backups import schedule
 from candlewick.app.runtime.backups.archive import Archive
 from candlewick.app.runtime.messaging import LogMessaging
 from candlewick.app.runtime.resources import Resources
+from candlewick.app.runtime.schema import bring_up
 from candlewick.app.tracing import Tracer
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.lifecycle import ServiceSpec
@@ -65,7 +66,7 @@ class ServiceContext:
             self._owned[port] = await self._resources.own(port, self._spec.name, self._member)
         database: Database | None = self._owned.get("database")
         if database is not None and self._spec.schema is not None:
-            await database.migrate(self._spec.schema)
+            await bring_up(database, self._spec.schema, self.logger)
         self.messaging = LogMessaging(
             service=self.name,
             member=self._member,
