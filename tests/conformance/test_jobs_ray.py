@@ -169,7 +169,7 @@ async def kill_self(context, args):
 
 async def no_json(context, args):
     """A result that nobody could keep."""
-    return {1, 2} if args["what"] == "result" else await context.report(0.1, checkpoint=object)
+    return 1j if args["what"] == "result" else await context.report(0.1, checkpoint=object)
 
 
 async def compute(context, args):
@@ -276,9 +276,14 @@ def test_the_job_of_a_killed_service_goes_on_in_the_next(tmp_path, ray):
 
 
 async def _count_at(path):
-    """What the running job says of itself."""
+    """What the running job says of itself in its second try."""
     jobs = made(SqliteDatabase(path))
-    (job,) = await jobs.list(state="running")
+    async with asyncio.timeout(120):
+        while True:
+            (job,) = await jobs.list(kind="count")
+            if job.tries > 1 and job.progress and job.state == "running":
+                break
+            await asyncio.sleep(0.1)
     await jobs.stop()
     return {"tries": job.tries, "begun_at": int(job.note.partition(" ")[2])}
 

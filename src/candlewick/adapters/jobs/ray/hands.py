@@ -50,7 +50,7 @@ class Hand:
             kind = ray.remote(num_cpus=cpus, max_restarts=0, max_task_retries=0)(Worker)
             actor = await asyncio.to_thread(kind.remote)
             hand = cls(actor)
-            await actor.ready.remote()
+            await _answer(actor.ready.remote())
             return hand
         except asyncio.CancelledError:
             if actor is not None:
@@ -63,7 +63,7 @@ class Hand:
         """The function's result. Raises what it raised as JobFailed, JobLost when its process died, JobCancelled,
         Fenced, RayUnavailable. Whatever but a result and JobFailed leaves the hand useless."""
         try:
-            said: Said = await self._actor.begin.remote(pickle.dumps(function), dict(args), context.checkpoint)
+            said: Said = await _answer(self._actor.begin.remote(pickle.dumps(function), dict(args), context.checkpoint))
             while said[0] == "report":
                 answer = ""
                 try:
@@ -72,7 +72,7 @@ class Hand:
                     answer = _CANCELLED
                 except Fenced:
                     answer = _FENCED
-                said = await self._actor.go_on.remote(answer)
+                said = await _answer(self._actor.go_on.remote(answer))
         except CandlewickError:
             raise
         except Exception as error:
@@ -82,6 +82,23 @@ class Hand:
     async def drop(self) -> None:
         """End its process, whatever it does."""
         await asyncio.to_thread(_kill, self._actor)
+
+
+async def _answer(reference: Any) -> Any:
+    """What a call returns. The wait for it may be cancelled, the call itself is not: Ray's client breaks on an answer
+    that nobody may have any more."""
+    waiting = asyncio.ensure_future(_got(reference))
+    waiting.add_done_callback(_heard)
+    return await asyncio.shield(waiting)
+
+
+async def _got(reference: Any) -> Any:
+    return await reference
+
+
+def _heard(waiting: "asyncio.Future[Any]") -> None:
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def _kill(actor: Any) -> None:
