@@ -2,10 +2,11 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -52,8 +53,17 @@ class Log:
 
 
 @pytest.fixture
-def prefix() -> str:
-    return f"test-{SystemIds().new().hex[-12:]}."
+def prefix() -> Iterator[str]:
+    """Before every subject of a test; they leave with it."""
+    prefix = f"test-{SystemIds().new().hex[-12:]}."
+    yield prefix
+    with httpx.Client(base_url=str(URL), timeout=10) as client:
+        mine = [name for name in client.get("/subjects").json() if name.startswith(prefix)]
+        # What others import goes last: first topics, then the files that import one, then the rest.
+        files = [prefix + "candlewick/stream/v1/candles.proto", prefix + ENVELOPE]
+        for name in sorted(mine, key=lambda one: files.index(one) if one in files else -1):
+            for how in ("", "?permanent=true"):
+                client.delete(f"/subjects/{quote(name, safe='')}{how}")
 
 
 @pytest.fixture
@@ -259,7 +269,7 @@ async def test_a_producer_starts_without_the_registry_and_registers_later(prefix
     await asyncio.sleep(0.1)
     assert registration.header("market.symbols", _envelope("SymbolAdded")) is None
     away = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await running
     assert registration.header("market.symbols", _envelope("SymbolAdded")) is not None
     assert await registration.check() is None
