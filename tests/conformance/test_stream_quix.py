@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candlewick.adapters._kafka.admin import Admin
-from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions, KafkaTopics
+from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions
 from candlewick.adapters.stream.quix import QuixStreamRuntime
 from candlewick.adapters.stream.quix.runtime import SimulatedCrash
 from candlewick.kernel.system import SystemClock, SystemIds
@@ -21,7 +21,7 @@ class QuixHarness(StreamHarness):
     """Topics, groups and ids behind a prefix of its own; a folder for each member's disk."""
 
     killed = SimulatedCrash
-    member_timeout_s = 10.0
+    member_timeout_s = 12.0
 
     def __init__(self, brokers: str, folder: Path) -> None:
         self.brokers, self.folder = brokers, folder
@@ -31,7 +31,7 @@ class QuixHarness(StreamHarness):
             poll_within_s=self.member_timeout_s,
         )
         self._log: KafkaEventLog | None = None
-        self._runtimes: list[QuixStreamRuntime] = []
+        self.runtimes: list[QuixStreamRuntime] = []
 
     async def log(self) -> EventLog:
         if self._log is None:
@@ -51,7 +51,7 @@ class QuixHarness(StreamHarness):
             options=self.options,
             on_step=on_step,
         )
-        self._runtimes.append(runtime)
+        self.runtimes.append(runtime)
         return runtime
 
     async def crash(self, runtime: StreamRuntime) -> None:
@@ -62,13 +62,12 @@ class QuixHarness(StreamHarness):
         shutil.rmtree(self.folder / member, ignore_errors=True)
 
     async def end(self) -> None:
-        for runtime in self._runtimes:
+        for runtime in self.runtimes:
             await runtime.abandon()
         if self._log is not None:
             await self._log.abandon()
-        KafkaTopics(self.brokers, TOPICS, self.options).delete()
         admin = Admin(self.brokers, self.options)
-        admin.delete([name for name in admin.metadata().topics if name.startswith(f"{self.options.prefix}stream.")])
+        admin.delete([name for name in admin.metadata().topics if name.startswith(self.options.prefix)])
 
 
 @pytest.mark.slow

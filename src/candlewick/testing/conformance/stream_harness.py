@@ -33,7 +33,7 @@ _LOOKS_LIKE_A_TIME = 1_700_000_000_000
 _RING = 3
 
 # Far beyond what any engine needs, so that a slow machine does not look like a broken law.
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 
 
 class Tally:

@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.rocksdb.partition import RocksDBStorePartition
 
-from candlewick.adapters.stream.quix.changelog import changelog_of
 from candlewick.adapters.stream.quix.engine import PRIVATE, Engine, bare
+from candlewick.adapters.stream.quix.options import changelog_of
 from candlewick.adapters.stream.quix.state import StateCorrupt, StoredKey
 
 

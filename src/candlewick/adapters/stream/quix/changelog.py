@@ -10,17 +10,11 @@ from quixstreams.models.topics.exceptions import TopicNotFoundError
 
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters._kafka.errors import TopicsMissing
-from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
-from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters._kafka.options import KafkaOptions
+from candlewick.adapters.stream.quix.options import StreamOptions, changelog_of, changelog_settings
 
-_REPLICAS_SAFE = 3
 _KNOWN_S = 5.0
 _STEP_S = 0.05
-
-
-def changelog_of(group: str, topic: str) -> str:
-    """The changelog's name on the brokers; both names given are the brokers' own, with the prefix in front."""
-    return f"{group}--{topic}--state"
 
 
 class Changelogs(TopicManager):
@@ -47,14 +41,7 @@ class Changelogs(TopicManager):
         """Make it where it is missing, and wait until the brokers know it."""
         replicas = self._stream.changelog_replicas or config.replication_factor or 1
         name = self._internal_name("changelog", stream_id, store_name)
-        settings = {
-            "cleanup.policy": "compact",
-            "min.insync.replicas": "2" if replicas >= _REPLICAS_SAFE else "1",
-            "segment.bytes": str(self._stream.changelog_segment_bytes),
-            "min.cleanable.dirty.ratio": str(self._stream.changelog_dirty_ratio),
-            "max.message.bytes": str(self._kafka.record_bytes + OVERHEAD_BYTES),
-            "unclean.leader.election.enable": "false",
-        }
+        settings = changelog_settings(self._kafka, self._stream, replicas)
         partitions = config.num_partitions or 1
         if name not in self._ours.topics([name]):
             self._ours.create([(name, partitions, replicas, settings)])

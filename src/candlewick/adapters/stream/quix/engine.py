@@ -127,6 +127,8 @@ class Engine(Application):
         self._patience_s = kafka.transaction_s + kafka.answer_within_s
         self._verdict_s = 2 * kafka.heartbeat_s + 0.5
         self.seat_is_taken = False
+        #: What was raised inside the client's poll; where another callback follows, the client forgets it.
+        self.broken: Exception | None = None
         reading = kafka.reading(brokers, "stream", group.removeprefix(kafka.prefix), member)
         writing = kafka.writing(brokers, "stream", f"{group.removeprefix(kafka.prefix)}.{member}")
         for settings in (reading, writing):
@@ -237,6 +239,13 @@ class Engine(Application):
         return producer
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
+        try:
+            self._take_on(consumer, partitions)
+        except Exception as error:
+            self.broken = error
+            raise
+
+    def _take_on(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         inputs = [(one.topic, one.partition) for one in partitions if one.topic in self._inputs]
         changelogs = [(one.topic, one.partition) for one in partitions if one.topic not in self._inputs]
         self._await_quiet(changelogs)
@@ -278,7 +287,8 @@ class Engine(Application):
     def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         super()._on_lost(consumer, partitions)
         if not self._failed:
-            raise PartitionsLost(f"{len(partitions)} partitions are another member's now")
+            self.broken = PartitionsLost(f"{len(partitions)} partitions are another member's now")
+            raise self.broken
 
     def _exception_handler(self, kind: Any, error: Any, trace: Any) -> Any:
         done = super()._exception_handler(kind, error, trace)  # type: ignore[no-untyped-call]

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
+
+_REPLICAS_SAFE = 3
+
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
@@ -18,3 +22,20 @@ class StreamOptions:
     changelog_dirty_ratio: float = 0.3
     write_buffer_bytes: int = 4 << 20
     block_cache_bytes: int = 8 << 20
+
+
+def changelog_of(group: str, topic: str) -> str:
+    """The changelog's name on the brokers; both names given are the brokers' own, with the prefix in front."""
+    return f"{group}--{topic}--state"
+
+
+def changelog_settings(kafka: KafkaOptions, stream: StreamOptions, replicas: int) -> dict[str, str]:
+    """Of a changelog on so many replicas."""
+    return {
+        "cleanup.policy": "compact",
+        "min.insync.replicas": "2" if replicas >= _REPLICAS_SAFE else "1",
+        "segment.bytes": str(stream.changelog_segment_bytes),
+        "min.cleanable.dirty.ratio": str(stream.changelog_dirty_ratio),
+        "max.message.bytes": str(kafka.record_bytes + OVERHEAD_BYTES),
+        "unclean.leader.election.enable": "false",
+    }

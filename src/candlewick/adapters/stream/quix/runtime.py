@@ -66,7 +66,8 @@ class QuixStreamRuntime:
 
     ``member`` is stable across restarts of the same worker: a new life fences the one before it and has its seat and
     partitions at once. ``state_dir`` holds what the changelogs hold too; without it, it is restored from them.
-    ``group`` is where positions and state are kept, by default ``stream.<operator>``.
+    ``group`` is where positions and state are kept, by default ``stream.<operator>``. ``suffix`` comes behind the name
+    of every topic it writes: an operator that only shows what it would write (``shadow.Handover``).
 
     ``on_step`` is called on the engine's thread at each step: read, decoded, applied, submitting, submitted,
     committed. For fault injection and tracing.
@@ -83,6 +84,7 @@ class QuixStreamRuntime:
         options: KafkaOptions | None = None,
         stream: StreamOptions | None = None,
         group: str | None = None,
+        suffix: str = "",
         producer: str = "stream",
         on_step: Callable[[str], None] = _ignore,
     ) -> None:
@@ -93,7 +95,7 @@ class QuixStreamRuntime:
         self._stream = stream or StreamOptions()
         self._names = Names(topics, self._options.prefix)
         self._admin = Admin(brokers, self._options)
-        self._group, self._producer, self._step = group, producer, on_step
+        self._group, self._suffix, self._producer, self._step = group, suffix, producer, on_step
         self._worker: _Worker | None = None
         self._stats = StreamStats()
 
@@ -131,6 +133,7 @@ class QuixStreamRuntime:
             state_dir=self._state_dir / self._member,
             inputs=inputs,
             clock=self._clock,
+            suffix=self._suffix,
             producer=self._producer,
             on_step=self._step,
             on_failure=failed,
@@ -177,6 +180,7 @@ class _Worker:
         state_dir: Path,
         inputs: dict[str, int],
         clock: Clock,
+        suffix: str,
         producer: str,
         on_step: Callable[[str], None],
         on_failure: Callable[[BaseException], None],
@@ -184,7 +188,7 @@ class _Worker:
     ) -> None:
         self.stats = StreamStats()
         self._names, self._options, self._clock = names, options, clock
-        self._inputs = inputs
+        self._inputs, self._suffix = inputs, suffix
         self._on_step, self._on_failure, self._on_trouble = on_step, on_failure, on_trouble
         self._processor = Processor(operator, producer=producer, check_size=self._check_size, on_step=self._step)
         self._ask: Callable[[], Progress] = lambda: Progress(brokers, admin, options, group, inputs)
@@ -301,6 +305,9 @@ class _Worker:
         from candlewick.adapters.stream.quix.engine import bare
 
         found = bare(error)
+        if isinstance(found, SystemError):
+            # The client's poll was left by an error and does not know by which.
+            found = bare(engine.broken or KafkaException(KafkaError(KafkaError._FAIL)))
         if isinstance(found, CandlewickError):
             return found
         if isinstance(found, InvalidStoreChangelogOffset):
@@ -355,7 +362,7 @@ class _Worker:
         self._processor.finish(self._round)
         for record in self._round.outgoing:
             topic, partition = self._names.place(record)
-            produce(topic, record.value, record.key, self._options.headers(record), partition)
+            produce(topic + self._suffix, record.value, record.key, self._options.headers(record), partition)
         self._step("submitting")
 
     def ended(self) -> None:
