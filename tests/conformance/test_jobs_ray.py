@@ -13,7 +13,7 @@ import pytest
 
 from candlewick.adapters.db.postgres import PostgresDatabase
 from candlewick.adapters.db.sqlite import SqliteDatabase
-from candlewick.adapters.jobs.ray import Cluster, RayJobs
+from candlewick.adapters.jobs.ray import Cluster, RayJobs, RayUnavailable
 from candlewick.adapters.jobs.ray.cluster import BadRayFolder
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.jobs import BadJob, JobLost
@@ -113,9 +113,21 @@ def ray():
     """The cluster; this process stays connected to it until the end."""
     with local_ray(cpus=6) as ray:
         cluster = Cluster(ray.address)
-        asyncio.run(cluster.join())
+        asyncio.run(joined(cluster))
         yield ray
         asyncio.run(cluster.leave())
+
+
+async def joined(cluster):
+    """Ray gives a client's own server 30 s to come up, whatever else the machine does."""
+    for attempt in range(5):
+        try:
+            await cluster.join()
+        except RayUnavailable:
+            if attempt == 4:
+                raise
+        else:
+            return
 
 
 class Handed:
