@@ -17,6 +17,7 @@ from candlewick.app.runtime.resources import Companion
 from candlewick.contracts.topics import BY_NAME
 from candlewick.kernel.errors import CandlewickError, Fatal, Rejected
 from candlewick.kernel.logging import logger
+from candlewick.kernel.net.budget import RateBudget
 from candlewick.ports.cache import Cache
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from candlewick.adapters.log.kafka import KafkaOptions
     from candlewick.adapters.objects.s3 import S3Bucket
     from candlewick.adapters.schemas.registry import SchemaRegistration
+
+# A minute's weight until the venue has told its limit.
+_LEAST_WEIGHT = 1000
 
 
 class ServerNotNamed(Rejected):
@@ -108,6 +112,18 @@ class ClusterResources(Machine):
         if "market" in self._services:
             found["windows"] = lambda: self._mirror_windows(client("history"), member)
         return found
+
+    def budget(self, venue: str) -> RateBudget | None:
+        """One for all processes on these servers; the venue sets its limit."""
+        if venue == "demo":
+            return None
+        from candlewick.adapters.cache.redis import SharedRateBudget
+
+        budget = SharedRateBudget(
+            named(self._servers, "redis_url"), self.clock, venue, limit=_LEAST_WEIGHT, namespace=self._namespace
+        )
+        self._closing.append(budget.close)
+        return budget
 
     async def _register(self) -> None:
         assert self._schemas is not None

@@ -12,6 +12,7 @@ from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
+from candlewick.kernel.net.budget import RateBudget
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.runtime import ServiceClient
@@ -89,8 +90,13 @@ class Machine:
     def venue(self, name: str) -> Venue:
         """The venue's adapter; only its package is imported. Raises UnknownVenue."""
         if name not in self._venues:
-            self._venues[name] = new_venue(name, self.clock, self.settings, self.data_dir)
+            budget = self.budget(name)
+            self._venues[name] = new_venue(name, self.clock, self.settings, self.data_dir, budget=budget)
         return self._venues[name]
+
+    def budget(self, venue: str) -> RateBudget | None:
+        """What this address may ask of a venue, where other processes ask too; None leaves it to the venue."""
+        return None
 
 
 def _new_ring(venue: str, data_dir: Path, settings: AppSettings, clock: Clock) -> "RingArchive | None":
@@ -107,12 +113,14 @@ def _ignore(step: str) -> None:
     """No one watches the steps."""
 
 
-def new_venue(name: str, clock: Clock, settings: AppSettings, data_dir: Path) -> Venue:
+def new_venue(
+    name: str, clock: Clock, settings: AppSettings, data_dir: Path, *, budget: RateBudget | None = None
+) -> Venue:
     """An adapter by the name of its package. Raises UnknownVenue."""
     from candlewick.adapters import venues
 
     if name == "demo":
         return venues.venue(name, clock=clock, seed=settings.demo_seed)
-    options = {"rest_url": settings.venue_rest_url, "stream_url": settings.venue_stream_url}
+    options = {"rest_url": settings.venue_rest_url, "stream_url": settings.venue_stream_url, "budget": budget}
     given = {k: v for k, v in options.items() if v}
     return venues.venue(name, clock=clock, random=random.Random().random, spool=data_dir / "spool" / name, **given)

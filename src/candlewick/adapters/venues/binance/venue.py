@@ -23,6 +23,7 @@ from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import SECONDS, seconds_of
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.kernel.decimals import BadDecimal
+from candlewick.kernel.net.budget import RateBudget
 from candlewick.ports.venue import Sink, UnknownSymbol, VenueInfo, VenueNonsense
 
 REST_URL: Final = "https://api.binance.com"
@@ -45,7 +46,8 @@ class BinanceVenue:
     """``rest_url`` and ``stream_url`` may point at any server that speaks Binance's spot protocol.
 
     Trades wait in ``spool`` (a folder, at most ``spool_bytes``) while the sink is congested. ``parser_options`` are
-    those of ``BinanceParser``: batch, margin_ns, progress_ns and the like.
+    those of ``BinanceParser``: batch, margin_ns, progress_ns and the like. ``budget`` is shared with others behind the
+    same address; without one this venue has its own.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class BinanceVenue:
         spool_bytes: int = 1 << 30,
         depth_limit: int = 1000,
         parser_options: dict[str, Any] | None = None,
+        budget: RateBudget | None = None,
     ) -> None:
         self.info = info
         self.rest_url = rest_url.rstrip("/")
@@ -72,7 +75,7 @@ class BinanceVenue:
         self._clock = clock
         self._random = random
         self._http = httpx.AsyncClient(base_url=self.rest_url, timeout=timeout_s, transport=transport)
-        self.rest = BinanceRest(self._http, clock, random, retries=retries, backoff_s=backoff_s)
+        self.rest = BinanceRest(self._http, clock, random, budget=budget, retries=retries, backoff_s=backoff_s)
         self._limits = limits
         self._spool = spool
         self._spool_bytes = spool_bytes
