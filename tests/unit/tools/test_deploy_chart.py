@@ -71,6 +71,23 @@ def test_values_are_only_for_services_and_keys_that_exist():
                 assert re.search(pattern, used), f"{key}.{inner} is read by no template"
 
 
+def test_the_schema_of_values_knows_every_value():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+
+    def unknown(value, rule, where=""):
+        rule = schema["definitions"][rule["$ref"].rpartition("/")[2]] if "$ref" in rule else rule
+        known = rule.get("properties")
+        if not isinstance(value, dict) or known is None:
+            return []
+        found = [f"{where}{key}" for key in value.keys() ^ known.keys() if key != "global"]
+        return found + [
+            one for key in value.keys() & known.keys() for one in unknown(value[key], known[key], f"{where}{key}.")
+        ]
+
+    assert unknown(values, schema) == []
+
+
 def test_the_page_s_table_of_sizes_says_what_the_chart_does():
     text = (ROOT / "docs/how-to/run-on-servers.md").read_text()
     rows = dict(re.findall(r"^\| (\w+) \| (\d[^|]*?) \|", text, re.MULTILINE))
@@ -337,3 +354,7 @@ def test_values_that_cannot_work_are_refused_with_a_reason():
     told = refused({"servers": brokers, "services": {"history": {"replicas": 2}}})
     assert "at most 1, because its database has one writer" in told
     assert "scaling.prometheus" in refused({"servers": brokers, "scaling": {"enabled": True}})
+    # misspelt, and of a wrong kind
+    assert "replica" in refused({"servers": brokers, "services": {"gateway": {"replica": 3}}})
+    assert "digest" in refused({"servers": brokers, "image": {"digest": "latest"}})
+    assert "ring_size" in refused({"servers": brokers, "settings": {"market.ring_size": 1}})
