@@ -16,6 +16,7 @@ from candlewick.contracts.collector import Progress
 from candlewick.contracts.operators import DeadLetter, Operator, Output, Step
 from candlewick.contracts.topics import Topic, dead_letters
 from candlewick.kernel.errors import CandlewickError, Fatal, Retryable
+from candlewick.kernel.hashing import murmur2
 from candlewick.kernel.ids import uuid7
 from candlewick.ports.log import EventLog, NewRecord, Record
 from candlewick.ports.stream import StreamRuntime, StreamStopped
@@ -145,7 +146,15 @@ def said(symbol: str, *numbers: int, value: bytes | None = None) -> list[NewReco
     found = []
     for number in numbers:
         message = Progress("suite", symbol, number, 0, True)
-        header = Envelope(uuid7(5, number), "Progress", 1, 2, message.key, "suite", correlation_id=UUID(int=number + 1))
+        header = Envelope(
+            uuid7(5, murmur2(symbol.encode()) << 32 | number),
+            "Progress",
+            1,
+            2,
+            message.key,
+            "suite",
+            correlation_id=UUID(int=number + 1),
+        )
         content = codec.encode(message) if value is None else value
         found.append(NewRecord(INPUT.name, message.key, content, codec.encode_envelope(header), 1))
     return found
