@@ -93,6 +93,11 @@ ALERTS: tuple[Alert, ...] = (
         "No process of {{ $labels.service }} is ready.",
     ),
     Alert(
+        "ServedWithoutAnother",
+        "max by (service, target) (candlewick_service_missing) > 0", "3m", "ticket",
+        "{{ $labels.service }} serves without {{ $labels.target }}: some answers are old or partial.",
+    ),
+    Alert(
         "ServiceRestarts",
         "sum by (service) (increase(candlewick_service_restarts_total[15m])) > 3", "0m", "ticket",
         "{{ $labels.service }} was started again {{ $value | humanize }} times in 15 minutes.",
