@@ -136,7 +136,10 @@ async def test_two_versions_side_by_side_under_load_and_back_without_an_error(ow
     own.product = product = own.up(
         "--exchange", "demo", "--set", "history.fetch=false", "--set", "history.repair=false"
     )
-    await asyncio.to_thread(product.wait_ready)
+    async with asyncio.timeout(300):
+        while "is ready in" not in product.text():
+            assert product.process.poll() is None, product.text()
+            await asyncio.sleep(0.2)
     await asyncio.to_thread(product.until, "/symbols", lambda page: len(page["symbols"]) == 8, seconds=180)
     await asyncio.to_thread(
         product.until, "/ohlcv/demo/BTC-USDT/1s?limit=5", lambda page: len(page["candles"]) == 5, seconds=180
