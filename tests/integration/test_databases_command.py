@@ -1,5 +1,6 @@
 """``candlewick databases apply`` on a real PostgreSQL: from nothing, again, and refused."""
 
+import json
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from candlewick.adapters.db.postgres.provisioning import deprovision
+from candlewick.adapters.db.postgres.provisioning import deprovision, provision
 from candlewick.app.cli import databases
 from candlewick.app.cli.main import main
 from tests.postgres import ADMIN_URL, needs_postgres
@@ -71,6 +72,48 @@ async def test_makes_everything_and_may_be_repeated(
         }
         await connection.close()
         assert {"gaps", "held"} <= tables, tables
+    finally:
+        for name in SERVICES:
+            await deprovision(str(ADMIN_URL), name, prefix=f"candlewick_{prefix}_")
+
+
+@needs_postgres
+async def test_migrates_as_each_services_role_and_says_where_all_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With nothing but an administrator's URL."""
+    from asyncio import to_thread
+
+    prefix = f"t{uuid4().hex[:8]}"
+    monkeypatch.setenv("CANDLEWICK_CLUSTER__POSTGRES_ADMIN_URL", str(ADMIN_URL))
+    monkeypatch.setenv("CANDLEWICK_CLUSTER__PREFIX", f"{prefix}.")
+
+    async def told(*arguments: str, code: int = 0) -> dict[str, dict[str, str]]:
+        assert await to_thread(main, ["databases", *arguments, "--json", "--data-dir", str(tmp_path)]) == code
+        return {one["service"]: one for one in json.loads(capsys.readouterr().out)["databases"]}
+
+    try:
+        assert {one["state"] for one in (await told("status", code=1)).values()} == {"away"}
+        for name in SERVICES:
+            await provision(str(ADMIN_URL), name, "w", prefix=f"candlewick_{prefix}_")
+        assert {one["state"] for one in (await told("status", code=1)).values()} == {"behind"}
+        assert (await told("migrate", "market")).keys() == {"market"}
+        found = await told("status", code=1)
+        assert {name: one["state"] for name, one in found.items()} == {
+            name: "current" if name == "market" else "behind" for name in SERVICES
+        }
+        await told("migrate")
+        found = await told("status")
+        assert found["history"] | {"detail": ""} == {
+            "service": "history", "state": "current", "revision": "0001", "head": "0001",
+            "candles": "partitions", "detail": "",
+        }  # fmt: skip
+        connection = await asyncpg.connect(urls(prefix)["history"].replace("p-history", "w"))
+        owners = await connection.fetch("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname !~ '^(pg_|info)'")
+        await connection.execute("UPDATE alembic_version SET version_num = 'of tomorrow'")
+        await connection.close()
+        assert [row[0] for row in owners] == [f"candlewick_{prefix}_history"]
+        assert (await told("status", "history", code=1))["history"]["state"] == "ahead"
     finally:
         for name in SERVICES:
             await deprovision(str(ADMIN_URL), name, prefix=f"candlewick_{prefix}_")

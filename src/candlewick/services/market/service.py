@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from candlewick.contracts.topics import MARKET_SYMBOLS
 from candlewick.kernel.errors import Retryable
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
@@ -42,6 +43,8 @@ class MarketService:
 
     async def start(self) -> None:
         settings: MarketSettings = self._context.settings
+        # Before the table is read: what another process of this service adds from here on is heard of.
+        await self._context.messaging.follow((MARKET_SYMBOLS.name,), self._market.on_symbols)
         async with self._context.database.reading() as tx:
             known = await self._table.all(tx, settings.exchange)
         for instrument in known:
@@ -50,9 +53,20 @@ class MarketService:
         await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=places)
         self._context.background("load candles", self._market.load_new())
         await self._market.loaded()
+        if known and self._context.mode != "replay" and await self._is_log_new():
+            await self._market.announce(known)
         if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)
+
+    async def _is_log_new(self) -> bool:
+        """Whether no symbol was ever told of in this log: the table came back from a backup without it."""
+        context = self._context
+        looker = await context.log.consumer([MARKET_SYMBOLS.name], group=None, member=context.member, start="oldest")
+        try:
+            return not await looker.end_positions()
+        finally:
+            await looker.close()
 
     async def _first_symbols(self, exchange: str) -> None:
         """Wait for the venue to name its instruments; readiness does not wait for it [20]."""
@@ -78,7 +92,7 @@ SERVICE: ServiceSpec[Context] = ServiceSpec(
     purpose="Price, ticker, candles and indicators of the followed symbols; which symbols are followed.",
     settings=MarketSettings,
     build=MarketService,
-    consumes=tuple(Subscription(topic, "broadcast") for topic in _FOLLOWED),
+    consumes=tuple(Subscription(topic, "broadcast") for topic in (*_FOLLOWED, MARKET_SYMBOLS.name)),
     produces=("market.symbols",),
     calls=("history",),
     needs=frozenset({"database"}),

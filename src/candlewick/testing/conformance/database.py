@@ -19,6 +19,7 @@
 16 Two processes that migrate at once both succeed, and each step is done once.
 17 A healthy database's ``check`` is None.
 18 Of all who want to be ``alone`` under one name one is at a time, and a killed one's turn passes on.
+19 ``revision`` says where the schema is; ``tables`` names columns by kind and keys, those that others refer to first.
 """
 # ruff: noqa: PT012 (what must raise is a whole transaction)
 
@@ -399,6 +400,32 @@ class DatabaseConformance:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def test_19_it_describes_itself(self, harness: Harness[Database]) -> None:
+        database = await harness.handle()
+        assert (await database.revision(), await database.tables()) == ("base", [])
+        await database.migrate(write_history(harness.scratch / "history"))
+        assert await database.revision() == "0002"
+        async with database.transaction() as tx:
+            await tx.execute(
+                "CREATE TABLE a_leaf (part INTEGER, account TEXT REFERENCES account (name), is_open BOOLEAN, "
+                "raw BYTEA, PRIMARY KEY (account, part))"
+            )
+            await tx.execute("CREATE TABLE bare (words VARCHAR(9), number DOUBLE PRECISION)")
+        found = await database.tables()
+        assert [table.name for table in found] == ["account", "bare", "value", "a_leaf"]
+        described = {table.name: [(one.name, one.kind) for one in table.columns] for table in found}
+        assert described == {
+            "account": [("name", "text"), ("amount", "integer"), ("note", "text")],
+            "bare": [("words", "text"), ("number", "real")],
+            "value": [("name", "text"), ("big", "integer"), ("real", "real"), ("words", "text"), ("raw", "blob")],
+            "a_leaf": [("part", "integer"), ("account", "text"), ("is_open", "truth"), ("raw", "blob")],
+        }
+        assert [table.key for table in found] == [("name",), (), ("name",), ("account", "part")]
+        async with database.transaction() as tx:
+            await tx.execute("CREATE TABLE odd (at TIMESTAMP)")
+        with pytest.raises(StatementRefused):
+            await database.tables()
 
 
 async def _until(condition: Callable[[], bool], what: str) -> None:

@@ -316,6 +316,13 @@ class TurnsByAnyName(_Around):
         return self.sound.alone("the only one")
 
 
+class TablesByName(_Around):
+    """Describes its tables in the order of their names."""
+
+    async def tables(self) -> list[Table]:
+        return sorted(await self.sound.tables(), key=lambda table: table.name)
+
+
 FAULTS = [
     Fault("test_01_a_commit_survives_a_kill", "lost write", LosesCommits),
     Fault("test_02_an_exception_rolls_back_and_goes_on", "partial transaction", CommitsEachStatement),
@@ -338,4 +345,5 @@ FAULTS = [
     Fault("test_17_a_healthy_database_has_nothing_to_say", "always complains", AlwaysComplains),
     Fault("test_18_one_is_alone_at_a_time", "everybody is alone", EverybodyIsAlone),
     Fault("test_18_one_is_alone_at_a_time", "turns by any name", TurnsByAnyName),
+    Fault("test_19_it_describes_itself", "tables in no order", TablesByName),
 ]

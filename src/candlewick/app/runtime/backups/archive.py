@@ -146,15 +146,31 @@ class Archive:
         return [each.info for each in await self.manifests()]
 
     async def manifests(self) -> list[Manifest]:
-        """Every backup, oldest first. Raises BackupDamaged."""
-        return [await self._read(info.key) async for info in self._objects.list(f"{self._folder}manifests/")]
+        """Every backup, oldest first. One whose manifest cannot be read is none: the others are as good without it."""
+        return [found for found in (await self._looked_at()).values() if isinstance(found, Manifest)]
 
     async def named(self, name: str | None) -> Manifest:
         """The backup of a name, the newest for None. Raises UnknownBackup, BackupDamaged."""
-        known = await self.manifests()
-        found = next((each for each in reversed(known) if name in (None, each.name)), None)
+        known = await self._looked_at()
+        if name is None:
+            name = max(known, key=lambda one: (isinstance(known[one], Manifest), one), default="none at all")
+        found = known.get(name)
         if found is None:
-            raise UnknownBackup(f"there is no such backup of {self.service}, was {name or 'none at all'!r}")
+            raise UnknownBackup(f"there is no such backup of {self.service}, was {name!r}")
+        if isinstance(found, BackupDamaged):
+            raise found
+        return found
+
+    async def _looked_at(self) -> dict[str, Manifest | BackupDamaged]:
+        """What is under each name."""
+        folder = f"{self._folder}manifests/"
+        found: dict[str, Manifest | BackupDamaged] = {}
+        async for info in self._objects.list(folder):
+            name = info.key.removeprefix(folder).removesuffix(".json")
+            try:
+                found[name] = await self._read(info.key)
+            except BackupDamaged as error:
+                found[name] = error
         return found
 
     async def _read(self, key: str) -> Manifest:

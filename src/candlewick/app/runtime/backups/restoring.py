@@ -78,10 +78,11 @@ async def _refuse_used(database: Database, manifest: Manifest) -> None:
 async def _candles(
     archive: Archive, store: CandleStore, manifest: Manifest, report: Report, on_step: Callable[[str], None]
 ) -> None:
-    """How many files are done stands in a mark beside the rows, so only what this very backup began is gone on with."""
+    """How many files are done stands in a mark beside the rows, so only what this very backup began is gone on with.
+    The tables come after the candles and were found empty: a mark that is there is of a restore that did not end."""
     mark = f"{_MARK}{manifest.name}"
     done = (await store.marks()).get(mark)
-    if done is None or done == len(manifest.candles):
+    if done is None:
         if await store.series():
             raise NotEmpty(
                 f"{manifest.service} must keep no candles yet", hint="Restore into an empty data dir or database"

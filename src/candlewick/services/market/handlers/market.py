@@ -83,6 +83,15 @@ class Market:
         for instrument in wanted:
             self.add_state(instrument)
 
+    async def announce(self, known: Sequence[Instrument]) -> None:
+        """Tell a log that has not heard of them of symbols that are followed already."""
+
+        async def work(unit: UnitOfWork) -> None:
+            for instrument in known:
+                unit.emit(MARKET_SYMBOLS.name, SymbolAdded(instrument), ts_event=self._clock.now_ns())
+
+        await self._messaging.unit_of_work(work)
+
     async def add_symbol(self, venue: Venue, symbol: str) -> Instrument:
         """Follow one more symbol. Raises ExchangeNotFollowed, SymbolNotListed, SymbolTaken."""
         if venue.info.name != self._settings.exchange:
@@ -231,6 +240,16 @@ class Market:
         message = codec.decode(CandleBatch.__name__, body)
         assert isinstance(message, CandleBatch)
         return message.columns_v1, positions_of(headers)
+
+    def on_symbols(self, events: Sequence[Event]) -> None:
+        """Follower of what this service says of symbols: another process of it may have said it."""
+        for event in events:
+            message = event.message
+            if isinstance(message, SymbolAdded):
+                self.add_state(message.instrument)
+            elif isinstance(message, SymbolDeleted):
+                self.states.pop((message.exchange, message.symbol), None)
+                self._loading.pop((message.exchange, message.symbol), None)
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Follower of everything about prices."""
