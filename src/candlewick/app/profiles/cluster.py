@@ -211,8 +211,6 @@ class ClusterResources(Machine):
                 from candlewick.adapters.jobs.ray import Cluster, RayJobs
 
                 kept = PostgresDatabase(named(self._servers, "postgres_url"), name=f"candlewick {service} jobs")
-                await kept.open()
-                self._closing.append(kept.close)
                 return RayJobs(kept, self.clock, self.ids, Cluster(self._servers.ray_address))
             case "jobs":
                 from candlewick.adapters.jobs.pool import PoolJobs

@@ -13,12 +13,14 @@ from candlewick.contracts.collector import ConnectionChanged, Progress, TradeBat
 from candlewick.contracts.history import CandlesFetched, GapClosed, GapOpened
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.net.deadline import Deadline, within
 from candlewick.ports.log import EventLog
 from candlewick.ports.runtime import Event, ServiceClient
 
 _RATE_WINDOW_S = 10
 _LAGS_KEPT = 2000
 _STALE_S = 30
+_LOOK_S = 2.0
 
 
 class FeedView(msgspec.Struct, frozen=True):
@@ -111,7 +113,7 @@ class Overview:
 
     async def status(self, mode: str, detail: str, clients: dict[str, ServiceClient]) -> Status:
         """Ask every service how it is, at once; one that does not answer is told as failed."""
-        services = await asyncio.gather(*(_service(name, client) for name, client in clients.items()))
+        services = await asyncio.gather(*(_service(name, client, self._clock) for name, client in clients.items()))
         topics = await self._log.describe()
         now = self._clock.now_ns()
         lags = sorted(self._lags_ms) if mode == "live" else []
@@ -137,9 +139,10 @@ class Overview:
         )
 
 
-async def _service(name: str, client: ServiceClient) -> ServiceView:
+async def _service(name: str, client: ServiceClient, clock: Clock) -> ServiceView:
     try:
-        _, _, body = await client.get("/health/detailed")
+        with within(Deadline(clock, _LOOK_S)):  # one that hangs must not keep the others' states back
+            _, _, body = await client.get("/health/detailed")
         health: dict[str, Any] = json.loads(body)
         return ServiceView(name, health["status"], health.get("detail") or None)
     except (CandlewickError, ValueError, KeyError) as error:

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from candlewick.adapters._candles.blob import NotABlob, decoded, encoded
 from candlewick.adapters._candles.rows import DTYPES, FIELDS, Table, checked, from_records, raised_128
-from candlewick.adapters.candles.sqlite.blob import NotABlob, decoded, encoded
 from candlewick.testing.conformance.candles import candles
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
+from candlewick.kernel.net import deadline
 from candlewick.ports.cache import BadTtl, Cache, CacheUnavailable
 
 # When the answer stops being fresh, ns since the epoch; the answer follows.
@@ -49,7 +50,8 @@ class RevalidatingAnswers:
         if kept is None:
             kept = await self._cache.single(key, stamped, ttl_s=fresh_s + stale_s)
         elif self._clock.now_ns() >= _FRESH_UNTIL.unpack_from(kept)[0] and key not in self._refreshing:
-            task = asyncio.create_task(self._refresh(key, stamped, fresh_s + stale_s))
+            with deadline.without():  # for all who will ask, not for this one
+                task = asyncio.create_task(self._refresh(key, stamped, fresh_s + stale_s))
             self._refreshing[key] = task
             task.add_done_callback(lambda _: self._refreshing.pop(key, None))
         return kept[_FRESH_UNTIL.size :]

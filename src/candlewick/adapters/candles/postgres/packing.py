@@ -8,13 +8,13 @@ under the lock of whoever takes rows away.
 import asyncio
 from typing import Any
 
+from candlewick.adapters._candles.blob import encoded
 from candlewick.adapters._candles.rows import by_identity
 from candlewick.adapters._postgres.connections import Connections
 from candlewick.adapters._postgres.errors import translating
 from candlewick.adapters.candles.postgres.reading import Reader
 from candlewick.adapters.candles.postgres.schema import TABLES, span_ns
 from candlewick.adapters.candles.postgres.writing import Name
-from candlewick.adapters.candles.sqlite.blob import encoded
 
 # Whoever makes or drops tables waits so long at most.
 _A_TRANSACTION = 16

@@ -7,6 +7,7 @@ added, so that changes no open time that was there when the read began.
 import asyncio
 from typing import Any, NamedTuple
 
+from candlewick.adapters._candles import blob
 from candlewick.adapters._candles.best import best
 from candlewick.adapters._candles.rows import FIELDS, Table, empty, joined, picked, to_columns
 from candlewick.adapters._postgres.connections import Connections, through
@@ -14,7 +15,6 @@ from candlewick.adapters._postgres.errors import is_lost, translating
 from candlewick.adapters.candles.postgres.schema import span_ns, table_of
 from candlewick.adapters.candles.postgres.wire import NotCopy, decoded
 from candlewick.adapters.candles.postgres.writing import Name
-from candlewick.adapters.candles.sqlite import blob
 from candlewick.contracts.stream import CandleColumns
 from candlewick.contracts.timeframes import NAMES
 from candlewick.ports.candles import CandlesCorrupt, SeriesInfo

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from candlewick.adapters._candles.blob import NotABlob, decoded, encoded
 from candlewick.adapters._candles.rows import (
     RECORD,
     Table,
@@ -17,7 +18,6 @@ from candlewick.adapters._candles.rows import (
     joined,
     picked,
 )
-from candlewick.adapters.candles.sqlite.blob import NotABlob, decoded, encoded
 from candlewick.adapters.candles.sqlite.schema import span_ns
 from candlewick.contracts.timeframes import NAMES
 from candlewick.kernel.clock import NS_PER_SECOND

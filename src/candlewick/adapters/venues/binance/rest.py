@@ -107,7 +107,7 @@ class BinanceRest:
             self.breaker.failed()
             raise VenueUnavailable(f"GET {path} failed: {type(error).__name__}") from error
         except BaseException:
-            self.breaker.failed()
+            self.breaker.abandoned()
             raise
         return self._judged(path, params, reply)
 
