@@ -312,3 +312,20 @@ async def test_law_14_of_two_processes_of_a_service_one_relays_and_the_other_tak
         await say(second, "3")
         await until_told(["1", "2", "3"])
     assert bench.failures == []
+
+
+async def test_caught_up_means_that_followers_and_handlers_have_what_was_there(bench):
+    heard, handled = [], []
+
+    async def handler(event, unit):
+        handled.append(event.message.start_ns)
+
+    async with bench.messaging("collector", with_database=False) as producer, bench.messaging() as service:
+        await asyncio.wait_for(service.caught_up(), 10)  # of nothing
+        await producer.publish(COLLECTOR_GAPS.name, [(gap(n), n, n) for n in range(3000)])
+        await service.replay([COLLECTOR_GAPS.name], lambda events: heard.extend(e.message.start_ns for e in events))
+        await service.handle([COLLECTOR_GAPS.name], handler)
+        await asyncio.wait_for(service.caught_up(), 60)
+        assert len(heard) == 3000
+        assert len(handled) >= 2000, "no further behind than one poll"
+        await asyncio.wait_for(service.caught_up(), 60)
