@@ -105,7 +105,7 @@ def test_chart_and_package_have_one_version():
     assert (found["version"], found["appVersion"]) == (candlewick.__version__, candlewick.__version__)
 
 
-@pytest.fixture(scope="module", params=list(chart.VALUES))
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=pytest.mark.slow) for name in chart.VALUES])
 def made(request):
     if HELM is None:
         pytest.skip("helm is not here")
@@ -348,6 +348,7 @@ def refused(values):
 
 
 @helm
+@pytest.mark.slow
 def test_values_that_cannot_work_are_refused_with_a_reason():
     assert "servers.kafka.brokers" in refused({})
     brokers = {"kafka": {"brokers": "kafka:9092"}}
