@@ -9,7 +9,7 @@ import pytest
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions
 from candlewick.adapters.stream.quix import QuixStreamRuntime
-from candlewick.adapters.stream.quix.runtime import SimulatedCrash
+from candlewick.adapters.stream.quix.worker import SimulatedCrash
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.log import EventLog
 from candlewick.ports.stream import StreamRuntime

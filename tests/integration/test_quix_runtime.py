@@ -11,7 +11,7 @@ from candlewick.adapters._kafka.admin import LATEST, Admin
 from candlewick.adapters._kafka.errors import TopicsMissing
 from candlewick.adapters.log.kafka import KafkaOptions
 from candlewick.adapters.stream.quix import QuixStreamRuntime
-from candlewick.adapters.stream.quix.runtime import InputExpired
+from candlewick.adapters.stream.quix.worker import InputExpired
 from candlewick.kernel.errors import Conflict, Fenced
 from candlewick.kernel.system import SystemClock
 from candlewick.testing.conformance.stream_harness import (

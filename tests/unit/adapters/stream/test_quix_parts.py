@@ -11,9 +11,16 @@ from confluent_kafka import KafkaError, KafkaException
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.rocksdb.partition import RocksDBStorePartition
 
+from candlewick.adapters._kafka.admin import Admin
+from candlewick.adapters._kafka.names import Names
+from candlewick.adapters._kafka.options import KafkaOptions
+from candlewick.adapters.stream.quix import StreamOptions
 from candlewick.adapters.stream.quix.engine import PRIVATE, Engine, bare
 from candlewick.adapters.stream.quix.options import changelog_of
 from candlewick.adapters.stream.quix.state import StateCorrupt, StoredKey
+from candlewick.adapters.stream.quix.worker import Worker
+from candlewick.kernel.system import SystemClock
+from candlewick.testing.conformance.stream_harness import TOPICS, Tally, said
 
 
 class Kept:
@@ -96,3 +103,40 @@ def test_what_lies_under_quix_exceptions() -> None:
     assert bare(outer) is inner
     outer.__cause__ = KafkaException(error)
     assert bare(outer) is outer.__cause__
+
+
+def test_a_commit_that_was_given_up_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    """Quix gives one up without an error when partitions go and the brokers are slow; its outputs are another's."""
+    options = KafkaOptions(prefix="p.")
+    worker = Worker(
+        Tally(),
+        brokers="127.0.0.1:1",
+        admin=Admin("127.0.0.1:1", options),
+        names=Names(TOPICS, options.prefix),
+        options=options,
+        stream=StreamOptions(),
+        group="p.stream.tally",
+        member="m",
+        state_dir=tmp_path,
+        inputs={"p.suite.input": 4},
+        clock=SystemClock(),
+        suffix="",
+        producer="stream",
+        on_step=lambda _: None,
+        on_failure=lambda _: None,
+        on_trouble=lambda _: None,
+    )
+    produced: list[str] = []
+
+    def produce(topic: str, value: bytes, key: str, headers: object, partition: int) -> None:
+        produced.append(f"{topic} {key}")
+
+    for offset, one in enumerate(said("A-USDT", 1) + said("B-USDT", 1)):
+        headers = [("envelope", one.header)]
+        worker.take("p.suite.input", 0, offset, one.key.encode(), one.value, headers, Kept())
+        worker.ending(produce)
+        if offset == 0:
+            produced.clear()
+    assert [name.partition(" ")[2] for name in produced] == ["suite:B-USDT"] * 3
+    worker.committed()
+    assert (worker.stats.messages, worker.stats.outputs) == (1, 3)

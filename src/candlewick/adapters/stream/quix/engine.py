@@ -194,6 +194,7 @@ class Engine(Application):
         there goes into one, and it is committed as soon as there is nothing more."""
         self._work.looked(self._behind)
         if self._is_in_hand and not self._is_taken_now:
+            self._is_in_hand = False
             self._context.commit_checkpoint(force=True)
         self._is_taken_now = False
 
