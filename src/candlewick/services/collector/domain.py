@@ -4,14 +4,12 @@ from candlewick.contracts.base import MarketMessage, Message
 from candlewick.contracts.collector import (
     BookUpdated,
     ConnectionChanged,
-    GapSuspected,
     Progress,
     QuoteUpdated,
     TradeBatch,
 )
 from candlewick.contracts.topics import (
     COLLECTOR_CONNECTIONS,
-    COLLECTOR_GAPS,
     RAW_BOOK,
     RAW_MARKET_DATA,
     RAW_TICKER,
@@ -22,7 +20,6 @@ TOPICS: dict[type[Message], str] = {
     Progress: RAW_MARKET_DATA.name,
     BookUpdated: RAW_BOOK.name,
     QuoteUpdated: RAW_TICKER.name,
-    GapSuspected: COLLECTOR_GAPS.name,
     ConnectionChanged: COLLECTOR_CONNECTIONS.name,
 }
 _FIXED_BYTES = 200
@@ -45,8 +42,6 @@ def event_time(message: Message, ts_recv: int) -> int:
         return int(message.columns_v1.ts_event[-1])
     if isinstance(message, Progress):
         return message.complete_through
-    if isinstance(message, GapSuspected):
-        return message.end_ns
     return ts_recv
 
 

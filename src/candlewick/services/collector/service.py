@@ -12,6 +12,7 @@ from candlewick.ports.venue import Feed
 from candlewick.services.collector.handlers.playback import Playback
 from candlewick.services.collector.handlers.queue import OutgoingQueue, Writer
 from candlewick.services.collector.handlers.sink import FeedSink
+from candlewick.services.collector.handlers.suspicions import Suspicions
 from candlewick.services.collector.settings import CollectorSettings
 from candlewick.services.collector.storage import SqlPlaybackTable
 
@@ -29,7 +30,10 @@ class Collector:
         self._writer = Writer(
             self._queue, context.messaging, context.clock, context.logger, linger_s=settings.linger_ms / 1000
         )
-        self.sink = FeedSink(settings.exchange, self._queue, context.metrics, context.logger, context.archive)
+        self._suspicions = Suspicions(context.messaging, context.clock, context.logger)
+        self.sink = FeedSink(
+            settings.exchange, self._queue, self._suspicions, context.metrics, context.logger, context.archive
+        )
         self._followed: dict[str, Instrument] = {}
         self._feed: Feed | None = None
         self._changed = asyncio.Event()
@@ -43,6 +47,7 @@ class Collector:
             return
         if not self._settings.follow:
             return
+        self._context.background("suspicions", self._suspicions.run())
         await self._context.messaging.replay(("market.symbols",), self._on_symbols)
         self._context.background("feed", self._keep_feed())
 
@@ -52,6 +57,7 @@ class Collector:
             await self._feed.close()
         if self.playback is None:
             await self._writer.drained()
+            await self._suspicions.said()
 
     async def _play(self) -> None:
         settings, context = self._settings, self._context
@@ -64,6 +70,7 @@ class Collector:
             parser=context.venue(settings.exchange).parser(()),
             sink=self.sink,
             writer=self._writer,
+            suspicions=self._suspicions,
             table=SqlPlaybackTable(),
             messaging=context.messaging,
             clock=context.clock,

@@ -13,6 +13,7 @@ from candlewick.ports.runtime import Messaging, UnitOfWork
 from candlewick.ports.venue import FrameParser
 from candlewick.services.collector.handlers.queue import Writer
 from candlewick.services.collector.handlers.sink import FeedSink
+from candlewick.services.collector.handlers.suspicions import Suspicions
 from candlewick.services.collector.ports import PlaybackTable, Saved
 
 # A position costs a transaction: so often is enough, what lies behind it is played again and dropped by id.
@@ -32,7 +33,8 @@ class PlaybackStats(msgspec.Struct):
 
 class Playback:
     """One recording. The position is saved only when the log has everything before it, so a killed player loses
-    nothing; what it then plays twice is dropped by trade id. At full speed nobody waits for what a block brought:
+    nothing; what it then plays twice is dropped by trade id, and gaps are said with the position behind them. At full
+    speed nobody waits for what a block brought:
     trades go on in full batches."""
 
     def __init__(
@@ -44,6 +46,7 @@ class Playback:
         parser: FrameParser,
         sink: FeedSink,
         writer: Writer,
+        suspicions: Suspicions,
         table: PlaybackTable,
         messaging: Messaging,
         clock: Clock,
@@ -52,6 +55,7 @@ class Playback:
         self._name = recording_name(paths)
         self._speed = speed
         self._open, self._parser, self._sink, self._writer = open_recording, parser, sink, writer
+        self._suspicions = suspicions
         self._table, self._messaging, self._clock, self._on_step = table, messaging, clock, on_step
         self.stats = PlaybackStats()
 
@@ -97,10 +101,11 @@ class Playback:
     async def _save(self, file: str, line: int, *, done: bool) -> None:
         saved = Saved(file, line, self._parser.checkpoint(), done)
 
-        async def work(unit: UnitOfWork) -> None:
+        async def work(unit: UnitOfWork) -> Any:
             await self._table.save(unit, self._name, saved)
+            return self._suspicions.emit(unit)
 
-        await self._messaging.unit_of_work(work)
+        self._suspicions.forget(await self._messaging.unit_of_work(work))
 
 
 def recording_name(paths: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Where a feed puts what it understood: into the queue, counted."""
+"""Where a feed puts what it understood: into the queue, suspected gaps apart, counted."""
 
 from collections import Counter
 from typing import Any
@@ -8,16 +8,23 @@ from candlewick.contracts.collector import ConnectionChanged, GapSuspected, Trad
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.frames import FrameTap
 from candlewick.services.collector.handlers.queue import OutgoingQueue
+from candlewick.services.collector.handlers.suspicions import Suspicions
 
 
 class FeedSink:
     """ports.venue.Sink over the outgoing queue, with counters."""
 
     def __init__(
-        self, exchange: str, queue: OutgoingQueue, metrics: Metrics, logger: Any, frames: FrameTap | None
+        self,
+        exchange: str,
+        queue: OutgoingQueue,
+        suspicions: Suspicions,
+        metrics: Metrics,
+        logger: Any,
+        frames: FrameTap | None,
     ) -> None:
         self._exchange, self._queue, self._metrics, self._logger = exchange, queue, metrics, logger
-        self._frames = frames
+        self._suspicions, self._frames = suspicions, frames
         self.refused: Counter[str] = Counter()
         self.trades = 0
         self.gaps = 0
@@ -31,6 +38,8 @@ class FeedSink:
             self._metrics.observe("feed_lag_seconds", max(0, ts_recv - int(columns.ts_event[-1])) / 1e9, self._exchange)
         elif isinstance(message, GapSuspected):
             self.gaps += 1
+            self._suspicions.add(message)
+            return
         elif isinstance(message, ConnectionChanged):
             self.connections[message.connection] = message.state
             open_now = sum(state == "connected" for state in self.connections.values())
