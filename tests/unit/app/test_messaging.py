@@ -18,6 +18,7 @@ from candlewick.contracts.topics import COLLECTOR_GAPS, HISTORY_GAPS, dead_lette
 from candlewick.kernel.errors import Rejected, Retryable
 from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
+from candlewick.ports.log import LogUnavailable
 
 
 def gap(n, symbol="BTC-USDT"):
@@ -254,6 +255,48 @@ async def test_law_14_a_relay_that_was_held_up_forgets_only_what_it_sent(bench):
     records = await all_records(bench.log, HISTORY_GAPS.name)
     ids = [codec.decode(codec.decode_envelope(r.header).type, r.value).gap_id for r in records]
     assert ids == ["one", "one", "two"]
+
+
+async def test_law_14_a_producer_that_can_begin_no_transaction_any_more_is_made_anew(bench):
+    """As the client's is whose transaction could not be ended: it says so for ever."""
+
+    class Stuck:
+        is_closed = False
+
+        def transaction(self):
+            raise LogUnavailable("ending the transaction failed")
+
+        async def close(self):
+            self.is_closed = True
+
+    class Log:
+        stuck = Stuck()
+
+        def __init__(self):
+            self.left = [self.stuck]
+
+        async def producer(self, *given, **named):
+            return self.left.pop() if self.left else await bench.log.producer(*given, **named)
+
+    async def work(unit):
+        unit.emit(HISTORY_GAPS.name, GapClosed("demo", "BTC-USDT", "g1", "repaired", ""), ts_event=1)
+
+    async with bench.messaging("history") as made:
+        for task in bench.tasks:
+            task.cancel()
+        await asyncio.gather(*bench.tasks, return_exceptions=True)
+        await made.unit_of_work(work)
+        outbox = Outbox(
+            service="history", log=Log(), database=made.database, clock=SystemClock(), ids=SystemIds(),
+            metrics=Metrics(), logger=structlog.get_logger(),
+        )  # fmt: skip
+        relaying = asyncio.ensure_future(outbox.run())
+        async with asyncio.timeout(5):
+            while not await all_records(bench.log, HISTORY_GAPS.name):
+                await asyncio.sleep(0.01)
+        relaying.cancel()
+        await asyncio.gather(relaying, return_exceptions=True)
+    assert Log.stuck.is_closed
 
 
 async def test_law_13_followers_see_what_comes_from_now_on_and_a_failing_one_goes_on(bench):

@@ -145,6 +145,7 @@ class Outbox:
                 # The turn was lost with a connection and somebody else has it: nothing of ours got through.
                 self._logger.warning("another relay has taken over")
             except Retryable as error:
+                # With a producer of its own the next time: one whose transaction could not be ended can begin no other.
                 self._logger.warning("relay waits", code=error.code, detail=error.detail)
             await self.clock.sleep(_RETRY_S)
 
@@ -160,12 +161,7 @@ class Outbox:
     async def _relay_on(self, producer: Producer) -> None:
         while True:
             self._woken.clear()
-            try:
-                moved = await self.relay(producer)
-            except Retryable as error:
-                self._logger.warning("relay waits", code=error.code, detail=error.detail)
-                await self.clock.sleep(_RETRY_S)
-                continue
+            moved = await self.relay(producer)
             if moved < _BATCH:
                 try:
                     await asyncio.wait_for(self._woken.wait(), _IDLE_S)

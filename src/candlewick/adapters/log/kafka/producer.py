@@ -178,10 +178,13 @@ class KafkaProducer:
             self._is_in_transaction = False
 
     async def close(self) -> None:
-        """Waits for what was accepted."""
+        """Waits for what was accepted; of a producer that can begin no transaction any more, for nothing."""
         if not self._is_closed:
             self._is_closed = True
-            await asyncio.to_thread(self._writer.close, self._options.send_within_s)
+            if self._fault is not None:
+                await asyncio.to_thread(self._writer.abandon)
+            else:
+                await asyncio.to_thread(self._writer.close, self._options.send_within_s)
 
     async def abandon(self) -> None:
         """Let go as a killed process would. For tests."""
