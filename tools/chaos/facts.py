@@ -1,8 +1,6 @@
 """What is left at the end, read from where it lies: the log, the stores, the groups' positions."""
 
 import asyncio
-import json
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from candlewick.adapters.db.postgres import PostgresDatabase
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions
 from candlewick.adapters.log.sqlite import SqliteEventLog
-from candlewick.app.cluster.preparing import role_prefix
+from candlewick.app.cluster.urls import role_prefix
 from candlewick.contracts import codec, topics
 from candlewick.contracts.collector import TradeBatch
 from candlewick.contracts.stream import CandleBatch
@@ -32,6 +30,7 @@ from candlewick.quant.candles.merge import ARRAYS
 from candlewick.quant.candles.values import to_arrays
 from candlewick.quant.windows.encoding import view_row
 from candlewick.quant.windows.ring import FIELDS
+from tools.servers.place import ROOT
 
 Series = tuple[str, str]
 #: Consumer groups, what each reads, by their names in the product.
@@ -212,19 +211,17 @@ def _behind(brokers: str, prefix: str, ends: Mapping[tuple[str, int], Position])
 
 
 async def oracle(recording: Path, folder: Path) -> Facts:
-    """What one process on files makes of the recording, undisturbed."""
-    command = [sys.executable, "-m", "candlewick.app.cli.main", "replay", str(recording), "--speed", "max", "--json"]
+    """What one process on files makes of the recording, undisturbed. Raises RuntimeError."""
     process = await asyncio.create_subprocess_exec(
-        *command, "--data-dir", str(folder), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=dict(os.environ),
+        sys.executable, "-m", "tools.chaos.oracle", str(recording), str(folder), cwd=ROOT,
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = await process.communicate()
+        _, err = await process.communicate()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     if process.returncode:
-        raise RuntimeError(f"the oracle's replay failed: {err.decode(errors='replace')[-2000:]}")
-    json.loads(out)
+        raise RuntimeError(f"the undisturbed process failed: {err.decode(errors='replace')[-2000:]}")
     return await embedded(folder)

@@ -75,18 +75,27 @@ class Product:
     # -- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self, speed: str) -> None:
-        """Everything, ready. Raises Trouble."""
-        self._count += 1
+        """Everything, ready; begun once more when it ends by itself before. Raises Trouble."""
         given = ["up", "--profile", "cluster", "--config", str(self._config), "--port", str(self.port)]
         given += ["--data-dir", str(self.data), "--speed", speed, "--replay", str(self._recording)]
-        self._up = _begun([*self._launcher, *given], self.log, {**os.environ, MARK: str(HOME)})
+        for left in (1, 0):
+            self._count += 1
+            self._up = _begun([*self._launcher, *given], self.log, {**os.environ, MARK: str(HOME)})
+            if await self._ready():
+                return
+            ended = self._up.poll() is not None
+            self.kill()
+            if not ended or not left:
+                raise Trouble(f"the product did not come up. The end of {self.log}:\n{self.tail()}")
+
+    async def _ready(self) -> bool:
+        """Whether all services serve before it ends or the time is over."""
         deadline = time.monotonic() + _READY_S
         while not all((await self.states()).values()):
-            if self._up.poll() is not None:
-                raise Trouble(f"the product ended as it started. The end of {self.log}:\n{self.tail()}")
-            if time.monotonic() > deadline:
-                raise Trouble(f"the product was not ready within {_READY_S:g} s. The end of {self.log}:\n{self.tail()}")
+            if self._up is None or self._up.poll() is not None or time.monotonic() > deadline:
+                return False
             await asyncio.sleep(0.2)
+        return True
 
     @property
     def log(self) -> Path:

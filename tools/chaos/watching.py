@@ -13,7 +13,7 @@ from tools.chaos.subscribers import Subscriber
 _LOOK_S = 0.1
 _STEADY_S = 1.0
 _SILENCE_S = 1.2
-GIVE_UP_S = 60.0
+GIVE_UP_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
