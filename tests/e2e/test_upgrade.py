@@ -34,7 +34,7 @@ class Load:
         self.base, self.port = f"http://127.0.0.1:{port}", port
         self.statuses, self.faults = Counter(), []
         self.candles = {symbol: [] for symbol in SYMBOLS}
-        self.closed, self.errors = [], []
+        self.closed, self.errors, self.heard = [], [], Counter()
         self.running = True
 
     async def ask(self, offset):
@@ -75,6 +75,7 @@ class Load:
                         except TimeoutError:
                             continue
                         token = message["id"] or token
+                        self.heard[message["type"]] += 1
                         if message["type"] == "error":
                             self.errors.append((symbol, message["data"]))
                         elif message["type"] == "update":
@@ -83,6 +84,12 @@ class Load:
                 self.closed.append((symbol, error.rcvd.code if error.rcvd else None))
             except OSError as error:
                 self.errors.append((symbol, repr(error)))
+
+    def told(self):
+        """For a failed test."""
+        counts = {symbol: len(found) for symbol, found in self.candles.items()}
+        return {"candles": counts, "heard": self.heard, "closed": self.closed, "errors": self.errors,
+                "statuses": self.statuses, "faults": self.faults[-5:]}  # fmt: skip
 
     async def __aenter__(self):
         work = [self.ask(offset) for offset in (0, 3, 6)] + [self.subscribe(symbol) for symbol in SYMBOLS]
@@ -113,9 +120,10 @@ async def versions(own):
 async def moving(load):
     """Wait until every subscriber has three more candles."""
     before = {symbol: len(found) for symbol, found in load.candles.items()}
-    async with asyncio.timeout(180):
-        while any(len(load.candles[symbol]) < count + 3 for symbol, count in before.items()):
-            await asyncio.sleep(0.2)
+    deadline = asyncio.get_running_loop().time() + 300
+    while any(len(load.candles[symbol]) < count + 3 for symbol, count in before.items()):
+        assert asyncio.get_running_loop().time() < deadline, load.told()
+        await asyncio.sleep(0.2)
 
 
 @pytest.fixture
