@@ -102,6 +102,9 @@ async def serve(
         else:
             app = servers[0].app
             await handover.serve(host.caught_up(), lambda listener: Server(app, listener))
+        if parsed.profile == "cluster" and handover is None:
+            # Others serve on, and callers hold connections: a request on its way into one that closes would be lost.
+            await asyncio.gather(*(server.leave(lambda: None) for server in servers))
         for server in servers:
             await server.stop()
     return 0

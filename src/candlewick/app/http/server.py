@@ -81,11 +81,12 @@ class Server:
         self._task = asyncio.ensure_future(self._server.main_loop())
 
     async def stop(self) -> None:
-        if self._task is None:
+        task, self._task = self._task, None
+        if task is None:
             return
         self._server.should_exit = True
         with suppress(asyncio.CancelledError):
-            await self._task
+            await task
         await self._server.shutdown([self._listener])
 
     async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
