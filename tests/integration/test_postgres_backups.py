@@ -150,6 +150,7 @@ async def test_a_restore_that_dies_leaves_nothing_half(tmp_path: Path, names: li
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(servers.address("s3") is None, reason=servers.why_not("s3") or "there")
 async def test_the_commands_over_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``candlewick backup`` and ``restore`` of two services from one set of databases to another."""

@@ -6,8 +6,8 @@ should nobody ask again, and of the minutes a continuous aggregate a day says ho
 revised or gapped. A server whose licence or version refuses an order goes without it: no read depends on one.
 
 Statements are of TimescaleDB 2.13 and later (https://docs.timescale.com/api/latest/). All of them were seen accepted,
-with their results, by a build of 2.23 for WebAssembly, which has one session and no jobs that run by themselves; the store's
-own suite runs on any server named in CANDLEWICK_TEST_TIMESCALE_URL, as the pipeline does.
+with their results, by a build of 2.23 for WebAssembly, which has one session and no jobs that run by themselves; the
+store's own suite runs on any server named in CANDLEWICK_TEST_TIMESCALE_URL, as the pipeline does.
 """
 
 import asyncio
