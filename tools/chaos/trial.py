@@ -22,6 +22,7 @@ from tools.chaos.subscribers import Subscriber
 from tools.chaos.watching import GIVE_UP_S, Recovery, Watch
 
 _SETTLED_S, _SETTLE_WITHIN_S, _LOOK_S = 3.0, 90.0, 0.5
+_AHEAD_S = 90.0
 #: Every symbol's seconds, by which recovery is measured, and minutes of all.
 _SERIES = tuple((symbol, timeframe) for timeframe in ("1s", "1m") for symbol in SYMBOLS)
 
@@ -79,7 +80,9 @@ class Run:
         folder.mkdir(parents=True)
         disk.mount()
         recording = folder / "recording.gz"
-        outcome.trades = write(recording, self._plan.seed, self._plan.minutes * 60 * self._plan.speed)
+        # It begins to flow before the last service is ready, and must not end before the last fault.
+        seconds = self._plan.minutes * 60 + _AHEAD_S
+        outcome.trades = write(recording, self._plan.seed, seconds * self._plan.speed)
         self._say(f"input: {outcome.trades} trades of {', '.join(SYMBOLS)}, played at {self._plan.speed:g}x")
         links = Links(self._ground.addresses()["toxiproxy"], self._ground.links())
         prefix = f"chaos{self._plan.seed}x{time.monotonic_ns() % 10**6}."
