@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -23,15 +23,16 @@ CANDLES = replace(NORMALIZED_OHLCV, partitions=PARTITIONS)
 OPEN = replace(OPEN_OHLCV, partitions=PARTITIONS)
 SINGLE = Topic("bench.trades", "bench", (), PARTITIONS, 3_600, "One trade a message, as JSON.")
 BARS = Topic("bench.bars", "bench", (), PARTITIONS, 3_600, "What windows make of them.")
-TOPICS = (RAW, CANDLES, OPEN, SINGLE, BARS)
+LIVE = (RAW, CANDLES, OPEN)
+TOPICS = (*LIVE, SINGLE, BARS)
 T0_NS = 1_700_000_000 * 10**9
 
 
 @contextmanager
-def own_topics(brokers: str, prefix: str) -> Iterator[KafkaOptions]:
+def own_topics(brokers: str, prefix: str, wanted: Sequence[Topic]) -> Iterator[KafkaOptions]:
     """Made for this run, and everything of them deleted behind it."""
     options = KafkaOptions(prefix=prefix)
-    topics = KafkaTopics(brokers, TOPICS, options)
+    topics = KafkaTopics(brokers, wanted, options)
     try:
         topics.apply()
         yield options

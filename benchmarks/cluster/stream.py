@@ -48,12 +48,10 @@ def main() -> list[Figure]:
 
 def _replays(brokers: str) -> list[Figure]:
     found: dict[str, dict[str, float]] = {}
-    for kind in ("quix", "bare", "windows"):
-        with shared.own_topics(brokers, f"bench-{os.getpid()}-{kind}.") as options:
-            if kind == "windows":
-                _singles(brokers, options)
-            else:
-                _write(brokers, options, shared.replay(_MESSAGES, _TRADES))
+    with shared.own_topics(brokers, f"bench-{os.getpid()}.", shared.TOPICS) as options:
+        _singles(brokers, options)
+        _write(brokers, options, shared.replay(_MESSAGES, _TRADES))
+        for kind in ("quix", "bare", "windows"):
             with _Worker(kind, brokers, options) as worker:
                 found[kind] = worker.end()
     ours, floor, theirs = (found[kind] for kind in ("quix", "bare", "windows"))
@@ -87,7 +85,7 @@ def _replays(brokers: str) -> list[Figure]:
 def _live(brokers: str, factor: float) -> list[Figure]:
     found: dict[str, tuple[dict[str, float], list[float], int]] = {}
     for kind in ("quix", "bare"):
-        with shared.own_topics(brokers, f"bench-{os.getpid()}-live-{kind}.") as options:
+        with shared.own_topics(brokers, f"bench-{os.getpid()}-live-{kind}.", shared.LIVE) as options:
             feed = _Feed(brokers, options)
             with _Worker(kind, brokers, options) as worker:
                 feed.warm()
