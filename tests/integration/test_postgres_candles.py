@@ -113,7 +113,7 @@ async def test_a_window_touches_only_its_partitions(name: str, store: PostgresCa
     assert {one.split("_pkey")[0].split("_series")[0] for one in touched} == {"candle_60_20231121"}
 
 
-@pytest.mark.parametrize("sizes", [(10, 4000, 10), (4000, 10, 4000), (1999, 2001), (3000, 3000)], ids=str)
+@pytest.mark.parametrize("sizes", [(10, 4000, 10), (4000, 10, 4000), (499, 501), (3000, 3000)], ids=str)
 async def test_however_rows_come_they_are_the_same(
     name: str, store: PostgresCandleStore, sizes: tuple[int, ...]
 ) -> None:

@@ -12,7 +12,7 @@ from candlewick.adapters.candles.postgres.schema import span_ns, table_of
 from candlewick.adapters.candles.postgres.wire import COLUMNS, HEADER, TRAILER, TYPES, encoded
 
 # From here on COPY is cheaper than arrays of Python numbers.
-_COPY_ROWS = 2000
+_COPY_ROWS = 500
 _CHUNK_ROWS = 1 << 14
 _LOAD_S = 3600.0
 _LIST = ", ".join(COLUMNS)
