@@ -35,6 +35,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 _SERVING = (State.READY, State.DEGRADED)
 # What can be given up at any point, because it changes nothing.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# In the scope of a request that a service of this process has taken up and may hand on to another one.
+_SETTLED = "candlewick.settled"
 
 
 class HealthView(msgspec.Struct, frozen=True):
@@ -185,7 +187,34 @@ class ServiceApp:
     def _hot_for(self, path: str) -> ASGIApp | None:
         return next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
 
+    async def _onward(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A request that came through another service of this process: id and time are settled, and what is raised is
+        told there."""
+        started, status = time.perf_counter(), 500
+
+        async def answer(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._told(message.get("headers", ()))
+            await send(message)
+
+        hot = self._hot_for(scope["path"])
+        try:
+            if self._health().state in _SERVING:
+                with self._tracer.serving(f"{scope['method']} {scope['path']}", {}, service=self._name):
+                    await cast(Any, hot if hot is not None else self.api)(scope, receive, answer)
+            else:
+                detail = f"service {self._name} is {self._health().state.value}"
+                await problems.send(problems.plain(503, "SERVICE_NOT_READY", detail), answer)
+        finally:
+            self._observe(scope, hot is not None, status, started)
+
     async def _http_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _SETTLED in scope:
+            await self._onward(scope, receive, send)
+            return
+        scope[_SETTLED] = True
         asked = Asked(scope["headers"])
         correlation = asked.correlation
         if not correlation:
@@ -202,7 +231,7 @@ class ServiceApp:
                 if limit.when() is not None:
                     with suppress(RuntimeError):  # it has run out already: this is the problem that tells so
                         limit.reschedule(None)  # what has begun to answer may take its time
-                message["headers"] = self._told(message.get("headers", ()), correlation)
+                message["headers"] = [*self._told(message.get("headers", ())), (CORRELATION, correlation)]
             await send(message)
 
         path, method = scope["path"], scope["method"]
@@ -231,11 +260,11 @@ class ServiceApp:
                         problems.plain(500, "INTERNAL", "this request failed; the log has the reason"), answer
                     )
             finally:
-                route = scope.get("route")
-                label = getattr(route, "path", None) or ("hot" if hot is not None else "other")
-                self._metrics.observe(
-                    "http_request_seconds", time.perf_counter() - started, self._name, label, str(status)
-                )
+                self._observe(scope, hot is not None, status, started)
+
+    def _observe(self, scope: Scope, is_hot: bool, status: int, started: float) -> None:
+        label = getattr(scope.get("route"), "path", None) or ("hot" if is_hot else "other")
+        self._metrics.observe("http_request_seconds", time.perf_counter() - started, self._name, label, str(status))
 
     async def _in_time(
         self, work: Coroutine[Any, Any, None], deadline: Deadline, limit: asyncio.Timeout, method: str
@@ -258,14 +287,13 @@ class ServiceApp:
                 self._metrics.count("deadline_exceeded_total", 1, self._name)
                 raise DeadlineExceeded("the asker's time was over before this request was answered") from None
 
-    def _told(self, headers: Iterable[tuple[bytes, bytes]], correlation: bytes) -> list[tuple[bytes, bytes]]:
+    def _told(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers of a reply with what each carries. What another service answered says itself what it misses."""
         out = [h for h in headers if h[0] != CORRELATION]
         if not any(name == MODE for name, _ in out):
             out.append((MODE, self._mode))
             if missing := self._missing():
                 out.append((DEGRADED, ", ".join(missing).encode()))
-        out.append((CORRELATION, correlation))
         return out
 
     # -- errors ------------------------------------------------------------------------------------------------
