@@ -19,6 +19,7 @@ from tests.upgrade import VERSION, next_version
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1500), needs_cluster]
 
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
+FOLLOWED = (*SYMBOLS, "AVAX-USDT")
 ASKED = (
     "/ohlcv/demo/BTC-USDT/1m?limit=200", "/ohlcv/demo/ETH-USDT/1s?limit=50", "/tickers", "/symbols", "/gaps",
     "/history/series", "/trades/demo/BTC-USDT", "/api/v1/status", "/health",
@@ -118,10 +119,10 @@ async def versions(own):
 
 
 async def moving(load):
-    """Wait until every subscriber has three more candles."""
+    """Wait until every subscriber has another candle."""
     before = {symbol: len(found) for symbol, found in load.candles.items()}
     deadline = asyncio.get_running_loop().time() + 300
-    while any(len(load.candles[symbol]) < count + 3 for symbol, count in before.items()):
+    while any(len(load.candles[symbol]) <= count for symbol, count in before.items()):
         assert asyncio.get_running_loop().time() < deadline, load.told()
         await asyncio.sleep(0.2)
 
@@ -141,14 +142,14 @@ def own(tmp_path, monkeypatch):
 
 async def test_two_versions_side_by_side_under_load_and_back_without_an_error(own, tmp_path):
     python = str(await asyncio.to_thread(next_version, tmp_path / "next"))
-    own.product = product = own.up(
-        "--exchange", "demo", "--set", "history.fetch=false", "--set", "history.repair=false"
-    )
+    settings = ("history.fetch=false", "history.repair=false", f"market.symbols={','.join(FOLLOWED)}")
+    given = [word for setting in settings for word in ("--set", setting)]
+    own.product = product = own.up("--exchange", "demo", *given)
     async with asyncio.timeout(300):
         while "is ready in" not in product.text():
             assert product.process.poll() is None, product.text()
             await asyncio.sleep(0.2)
-    await asyncio.to_thread(product.until, "/symbols", lambda page: len(page["symbols"]) == 8, seconds=180)
+    await asyncio.to_thread(product.until, "/symbols", lambda page: len(page["symbols"]) == len(FOLLOWED), seconds=180)
     await asyncio.to_thread(
         product.until, "/ohlcv/demo/BTC-USDT/1s?limit=5", lambda page: len(page["candles"]) == 5, seconds=180
     )
