@@ -115,7 +115,7 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     if session.mode == "replay" and not servers.prefix:
         # Recorded prices do not mix with live ones of the same venue.
         servers = msgspec.structs.replace(servers, prefix="replay.")
-    place = sessions.data_dir_of(session, parsed.data_dir, config) or config.data_dir
+    place = (sessions.data_dir_of(session, parsed.data_dir, config) or config.data_dir).expanduser().absolute()
     shown = Shown(place)
     supervisor: Supervisor | None = None
 

@@ -117,7 +117,8 @@ class Server:
         until = loop.time() + _LINGER_S
         connections = self._server.server_state.connections
         while connections and (left := until - loop.time()) > 0:
-            sockets = [one for one in connections if isinstance(one, LineProtocol)]
+            # One whose handshake is on its way would be refused with 500: its turn comes when it is open.
+            sockets = [one for one in connections if isinstance(one, LineProtocol) and one.handshake_complete]
             for one in sockets[: max(1, int(len(sockets) * _LOOK_S / left) + 1)]:
                 one.shutdown()
             await asyncio.sleep(_LOOK_S)
