@@ -24,8 +24,8 @@ from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.backups import NotEmpty
 from candlewick.testing import servers
 from candlewick.testing.conformance.candles import assert_same, candles
+from tests.backups import SCHEMA, Died, fill, rows_of
 from tests.postgres import ADMIN_URL, free_database, needs_postgres, new_database, url_of
-from tests.unit.app.test_backups import SCHEMA, Died, fill, rows_of
 
 pytestmark = needs_postgres
 

@@ -11,8 +11,6 @@ import pytest
 from candlewick.adapters.candles.sqlite import SqliteCandleStore
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.adapters.objects.local import LocalObjects
-from candlewick.app.registry import load
-from candlewick.app.runtime import messaging, outbox
 from candlewick.app.runtime.backups import schedule
 from candlewick.app.runtime.backups.archive import Archive
 from candlewick.app.runtime.backups.restoring import restore
@@ -22,13 +20,9 @@ from candlewick.ports.backups import BackupDamaged, BackupDoesNotFit, NotEmpty, 
 from candlewick.ports.objects import ObjectsUnavailable
 from candlewick.testing.clock import VirtualClock
 from candlewick.testing.conformance.candles import assert_same, candles
+from tests.backups import SCHEMA, Died, fill, rows_of
 
 _EVER = 1 << 62
-SCHEMA = load("history").schema
-
-
-class Died(BaseException):
-    pass
 
 
 @asynccontextmanager
@@ -46,34 +40,6 @@ async def stores(folder: Path, objects: Path, **options: Any) -> AsyncIterator[A
         await kept.close()
         await database.close()
         await store.close()
-
-
-async def fill(archive: Archive, gaps: int = 50, bars: int = 300) -> None:
-    database, store = archive.database, archive.store
-    assert database is not None
-    assert store is not None
-    assert SCHEMA is not None
-    await database.migrate(SCHEMA)
-    async with database.transaction() as tx:
-        for statement in (*messaging.INBOX_TABLES, *outbox.TABLES):
-            await tx.execute(statement)
-        await tx.execute_many(
-            "INSERT INTO gaps VALUES (:id, 'binance', 'BTC-USDT', 1, 2, 'é', 'open', 9007199254740993, '', 1, NULL, "
-            "0, 0, 0, 0)",
-            [{"id": f"gap {at}"} for at in range(gaps)],
-        )
-        await tx.execute("INSERT INTO pending SELECT id, 60, 1, 2, 3 FROM gaps")
-        await tx.execute("INSERT INTO inbox_position VALUES ('collector.gaps', 3, 1, 500)")
-        await tx.execute("INSERT INTO outbox VALUES (7, 'history.gaps', 'k', :raw, NULL, 5)", {"raw": b"\x00\xff"})
-        await tx.execute("INSERT INTO outbox_sequence VALUES ('history.gaps', 0, 41)")
-    for symbol in ("BTC-USDT", "ETH-USDT"):
-        await store.append("binance", symbol, candles(bars))
-
-
-async def rows_of(archive: Archive, table: str) -> list[Any]:
-    assert archive.database is not None
-    async with archive.database.reading() as tx:
-        return await tx.fetch(f"SELECT * FROM {table} ORDER BY 1, 2")
 
 
 async def test_everything_comes_back(tmp_path: Path) -> None:

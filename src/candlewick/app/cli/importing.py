@@ -31,7 +31,7 @@ EXAMPLES = """examples:
 """
 _TELL_EVERY_S = 0.5
 # An import only stores; what the venue may add is for the running service to ask.
-_QUIET = ("history.fetch=false", "history.repair=false", "history.keep_house=false", "app.backup_hours=0")
+_QUIET = ("history.fetch=false", "history.repair=false", "history.keep_house=false", "history.backup_hours=0")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -109,8 +109,8 @@ class Hosted:
             clients=self._host.client,
             on_failure=self._failed,
             tracer=self._host.tracer,
-            backup_hours=self._host.configuration.app.backup_hours,
-            backup_keep=self._host.configuration.app.backup_keep,
+            backup_hours=self._own_or_app("backup_hours"),
+            backup_keep=self._own_or_app("backup_keep"),
         )
         try:
             await self._context.open()
@@ -122,6 +122,11 @@ class Hosted:
             self._become(State.FAILED, _reason(error))
             raise
         self._become(State.READY)
+
+    def _own_or_app(self, setting: str) -> Any:
+        """A setting of the whole process that a service may have for itself."""
+        own = getattr(self.settings, setting, None)
+        return getattr(self._host.configuration.app, setting) if own is None else own
 
     async def stop(self) -> None:
         if self._restart is not None:

@@ -40,3 +40,11 @@ class HistorySettings(msgspec.Struct, frozen=True):
     keep_house: Annotated[
         bool, Meta(description="Forget and fold candles by the clock, and take jobs, also where nothing is asked for.")
     ] = True
+    backup_hours: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="This service is backed up so often; 0 turns it off (default: app.backup_hours)."),
+    ] = None
+    backup_keep: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Backups of this service that are kept (default: app.backup_keep)."),
+    ] = None
