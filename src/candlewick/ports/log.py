@@ -31,7 +31,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from candlewick.kernel.errors import Corrupt, Rejected, Retryable
+from candlewick.kernel.errors import Corrupt, Fatal, Rejected, Retryable
 
 Start = Literal["committed", "oldest", "newest"]
 
@@ -70,6 +70,12 @@ class NotAssigned(Rejected):
     """The partition is not among those that this consumer reads now."""
 
     code = "NOT_ASSIGNED"
+
+
+class OutcomeUnknown(Fatal):
+    """A transaction's end was sent and never confirmed: only the committed positions can say whether it holds."""
+
+    code = "LOG_OUTCOME_UNKNOWN"
 
 
 class Position(msgspec.Struct, frozen=True, order=True):

@@ -18,7 +18,7 @@ from candlewick.contracts.topics import COLLECTOR_GAPS, HISTORY_GAPS, dead_lette
 from candlewick.kernel.errors import Rejected, Retryable
 from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
-from candlewick.ports.log import LogUnavailable
+from candlewick.ports.log import LogUnavailable, OutcomeUnknown
 
 
 def gap(n, symbol="BTC-USDT"):
@@ -257,14 +257,15 @@ async def test_law_14_a_relay_that_was_held_up_forgets_only_what_it_sent(bench):
     assert ids == ["one", "one", "two"]
 
 
-async def test_law_14_a_producer_that_can_begin_no_transaction_any_more_is_made_anew(bench):
+@pytest.mark.parametrize("fault", [LogUnavailable, OutcomeUnknown])
+async def test_law_14_a_producer_that_can_begin_no_transaction_any_more_is_made_anew(bench, fault):
     """As the client's is whose transaction could not be ended: it says so for ever."""
 
     class Stuck:
         is_closed = False
 
         def transaction(self):
-            raise LogUnavailable("ending the transaction failed")
+            raise fault("ending the transaction failed")
 
         async def close(self):
             self.is_closed = True

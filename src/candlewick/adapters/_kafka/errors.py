@@ -40,12 +40,6 @@ class ClientStopped(Fatal):
     code = "KAFKA_CLIENT_STOPPED"
 
 
-class OutcomeUnknown(Fatal):
-    """A transaction's end was sent and never confirmed: only the committed positions can say whether it holds."""
-
-    code = "LOG_OUTCOME_UNKNOWN"
-
-
 def cause(error: BaseException) -> KafkaError | None:
     """The client's error inside an exception of its, or the error itself."""
     if isinstance(error, KafkaError):

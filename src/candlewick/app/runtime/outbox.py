@@ -13,7 +13,7 @@ from candlewick.kernel.hashing import partition_of
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
 from candlewick.ports.database import Database, Row, Transaction, Value
-from candlewick.ports.log import EventLog, NewRecord, Producer, Record
+from candlewick.ports.log import EventLog, NewRecord, OutcomeUnknown, Producer, Record
 
 #: Which numbers were given to messages and to the outbox's rows.
 NUMBERS = "outbox_sequence"
@@ -144,8 +144,9 @@ class Outbox:
             except Fenced:
                 # The turn was lost with a connection and somebody else has it: nothing of ours got through.
                 self._logger.warning("another relay has taken over")
-            except Retryable as error:
-                # With a producer of its own the next time: one whose transaction could not be ended can begin no other.
+            except (Retryable, OutcomeUnknown) as error:
+                # With a new producer the next time: one whose transaction could not be ended can begin no other. What
+                # it may have sent is sent again; consumers drop that.
                 self._logger.warning("relay waits", code=error.code, detail=error.detail)
             await self.clock.sleep(_RETRY_S)
 

@@ -11,7 +11,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from candlewick.adapters._kafka.admin import Place
-from candlewick.adapters._kafka.errors import UNSETTLED, OutcomeUnknown, is_fenced, translated
+from candlewick.adapters._kafka.errors import UNSETTLED, is_fenced, translated
 from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.log.kafka.consumer import KafkaConsumer
@@ -22,6 +22,7 @@ from candlewick.ports.log import (
     LogUnavailable,
     NewRecord,
     NotShared,
+    OutcomeUnknown,
     Position,
     RecordTooLarge,
     Transaction,
