@@ -57,6 +57,7 @@ async def test_the_version_before_starts_on_a_database_that_was_only_added_to(da
     for version in (1, 3, 1, 2, 3, 1):
         await bring_up(database, steps[version], logger("test"))
     assert await tables(database) == ["t0001", "t0002", "t0003"]
+    assert {table.name for table in await database.tables()} == {"t0001", "t0002", "t0003"}, "backups leave it out"
 
 
 async def test_a_version_from_before_a_narrowing_step_is_refused_and_nothing_is_touched(database, tmp_path):

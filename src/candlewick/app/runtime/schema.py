@@ -14,6 +14,7 @@ from typing import Any, Final
 from candlewick.adapters._alembic import history as histories
 from candlewick.ports.database import Database, UnknownRevision
 
+# The schema history's own, as ``alembic_version`` is: ``Database.tables`` leaves it out, so backups do.
 _MADE: Final = "CREATE TABLE IF NOT EXISTS schema_allows (revision TEXT PRIMARY KEY)"
 _NARROWS: Final = re.compile(r"^narrows = True$", re.MULTILINE)
 

@@ -5,7 +5,7 @@ from candlewick.ports.database import Table, Transaction
 
 _OWN = (
     "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = 'public' {more} "
-    "WHERE c.relkind IN ('r', 'p') AND c.relname <> 'alembic_version'"
+    "WHERE c.relkind IN ('r', 'p') AND c.relname NOT IN ('alembic_version', 'schema_allows')"
 )
 _COLUMNS = (
     "SELECT c.relname, a.attname, format_type(a.atttypid, NULL), "

@@ -3,7 +3,9 @@
 from candlewick.adapters._tables.describing import in_order, table
 from candlewick.ports.database import Table, Transaction
 
-_OWN = "m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND m.name <> 'alembic_version'"
+_OWN = (
+    "m.type = 'table' AND m.name NOT LIKE 'sqlite!_%' ESCAPE '!' AND m.name NOT IN ('alembic_version', 'schema_allows')"
+)
 
 
 async def described(tx: Transaction) -> list[Table]:
