@@ -4,11 +4,14 @@ import importlib
 import inspect
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import quixstreams
 from confluent_kafka import KafkaError, KafkaException
+from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
+from quixstreams.state.exceptions import ChangelogTopicPartitionNotAssigned
 from quixstreams.state.rocksdb.partition import RocksDBStorePartition
 
 from candlewick.adapters._kafka.admin import Admin
@@ -140,3 +143,24 @@ def test_a_commit_that_was_given_up_leaves_nothing_to_the_next(tmp_path: Path) -
     assert [name.partition(" ")[2] for name in produced] == ["suite:B-USDT"] * 3
     worker.committed()
     assert (worker.stats.messages, worker.stats.outputs) == (1, 3)
+
+
+@pytest.mark.parametrize(("error", "leaves"), [(ChangelogTopicPartitionNotAssigned("x"), True), (OSError("y"), False)])
+def test_a_member_whose_share_lacks_a_changelog_leaves_to_be_given_another(monkeypatch, error, leaves) -> None:
+    """A static member that only comes again is handed the same share for ever: seen on brokers that had not all heard
+    of a new changelog when the first share was made."""
+
+    class Client:
+        left = False
+
+        def unsubscribe(self) -> None:
+            self.left = True
+
+        def memberid(self) -> str:
+            return ""
+
+    engine = Engine.__new__(Engine)
+    engine._consumer = SimpleNamespace(_consumer=Client())  # type: ignore[assignment]
+    monkeypatch.setattr(Application, "_exception_handler", lambda *_: False)
+    assert engine._exception_handler(type(error), error, None) is False
+    assert engine._consumer._consumer.left is leaves

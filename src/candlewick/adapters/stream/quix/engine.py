@@ -22,6 +22,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application, message_context
 from quixstreams.kafka import ConnectionConfig
 from quixstreams.sinks import BaseSink
+from quixstreams.state.exceptions import ChangelogTopicPartitionNotAssigned
 from quixstreams.state.rocksdb import RocksDBOptions
 
 from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin
@@ -294,7 +295,9 @@ class Engine(Application):
     def _exception_handler(self, kind: Any, error: Any, trace: Any) -> Any:
         done = super()._exception_handler(kind, error, trace)  # type: ignore[no-untyped-call]
         client = self._consumer._consumer
-        if error is None:
+        # A static member that comes again has what it had before; one whose share was made up by somebody who had not
+        # heard yet of all partitions must leave to be given another.
+        if error is None or isinstance(bare(error), ChangelogTopicPartitionNotAssigned):
             self._leave(client)
         elif is_fenced(bare(error)):
             self.seat_is_taken = self.seat_is_taken or self._is_taken(client)
