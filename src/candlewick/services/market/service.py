@@ -53,11 +53,28 @@ class MarketService:
         await self._context.messaging.follow(_FOLLOWED, self._market.on_events, after=places)
         self._context.background("load candles", self._market.load_new())
         await self._market.loaded()
+        if self._context.mode != "replay":
+            self._context.background("symbols", self._agree(settings.exchange))
         if known and self._context.mode != "replay" and await self._is_log_new():
             await self._market.announce(known)
         if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)
+
+    async def _agree(self, exchange: str) -> None:
+        """Look at the table whenever a process of this service has said that it changed; until cancelled."""
+        while True:
+            await self._market.symbols_changed.wait()
+            self._market.symbols_changed.clear()
+            try:
+                async with self._context.database.reading() as tx:
+                    known = await self._table.all(tx, exchange)
+            except Retryable as error:
+                self._context.logger.warning("symbols are not looked at yet", code=error.code)
+                self._market.symbols_changed.set()
+                await self._context.clock.sleep(_RETRY_S)
+            else:
+                self._market.agree(known)
 
     async def _is_log_new(self) -> bool:
         """Whether no symbol was ever told of in this log: the table came back from a backup without it."""

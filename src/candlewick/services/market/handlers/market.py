@@ -59,6 +59,7 @@ class Market:
         self._clock, self._logger = clock, logger
         self.states: dict[Key, SymbolState] = {}
         self.places = Places()
+        self.symbols_changed = asyncio.Event()
         self._discover = discover
         self._unloaded: asyncio.Queue[Key] = asyncio.Queue()
         self._loading: dict[Key, asyncio.Event] = {}
@@ -241,15 +242,19 @@ class Market:
         assert isinstance(message, CandleBatch)
         return message.columns_v1, positions_of(headers)
 
-    def on_symbols(self, events: Sequence[Event]) -> None:
-        """Follower of what this service says of symbols: another process of it may have said it."""
-        for event in events:
-            message = event.message
-            if isinstance(message, SymbolAdded):
-                self.add_state(message.instrument)
-            elif isinstance(message, SymbolDeleted):
-                self.states.pop((message.exchange, message.symbol), None)
-                self._loading.pop((message.exchange, message.symbol), None)
+    def on_symbols(self, _: Sequence[Event]) -> None:
+        """Follower of what this service says of symbols: another process of it may have said it. Events come later than
+        what they tell of, so they only say that the table is worth a look."""
+        self.symbols_changed.set()
+
+    def agree(self, known: Sequence[Instrument]) -> None:
+        """Follow what the table has, and no other symbol of its exchange."""
+        for instrument in known:
+            self.add_state(instrument)
+        wanted = {(instrument.exchange, instrument.symbol) for instrument in known}
+        for key in [key for key in self.states if key[0] == self._settings.exchange and key not in wanted]:
+            self.states.pop(key)
+            self._loading.pop(key, None)
 
     def on_events(self, events: Sequence[Event]) -> None:
         """Follower of everything about prices."""
