@@ -96,6 +96,17 @@ async def test_where_something_is_kept_nothing_is_restored(tmp_path: Path) -> No
             await restore(theirs, SCHEMA, name="19700101T000000Z")
 
 
+async def test_candles_alone_are_restored_once_too(tmp_path: Path) -> None:
+    """No table has a row, so it is the candles that say that something is kept."""
+    async with stores(tmp_path / "a", tmp_path / "kept") as ours, stores(tmp_path / "b", tmp_path / "kept") as theirs:
+        assert ours.store is not None
+        await ours.store.append("binance", "BTC-USDT", candles(30))
+        await ours.back_up()
+        await restore(theirs, SCHEMA)
+        with pytest.raises(NotEmpty):
+            await restore(theirs, SCHEMA)
+
+
 @pytest.mark.parametrize("step", ["copying", "naming"])
 async def test_a_backup_that_dies_leaves_none(tmp_path: Path, step: str) -> None:
     def die(reached: str) -> None:

@@ -54,6 +54,8 @@ async def restore(
         await _candles(archive, store, manifest, report, on_step)
     if database is not None:
         await _tables(archive, database, schema, manifest, is_new_log=is_new_log, report=report, on_step=on_step)
+    if manifest.candles and store is not None:
+        await store.append_many([], mark={f"{_MARK}{manifest.name}": len(manifest.candles) + 1})
     info = manifest.info
     return Restored(
         archive.service, manifest.name, info.rows, info.candles, {one.name: one.checksum for one in manifest.tables}
@@ -79,10 +81,10 @@ async def _candles(
     archive: Archive, store: CandleStore, manifest: Manifest, report: Report, on_step: Callable[[str], None]
 ) -> None:
     """How many files are done stands in a mark beside the rows, so only what this very backup began is gone on with.
-    The tables come after the candles and were found empty: a mark that is there is of a restore that did not end."""
+    One more than there are files says that the tables are back too."""
     mark = f"{_MARK}{manifest.name}"
     done = (await store.marks()).get(mark)
-    if done is None:
+    if done is None or done > len(manifest.candles):
         if await store.series():
             raise NotEmpty(
                 f"{manifest.service} must keep no candles yet", hint="Restore into an empty data dir or database"
