@@ -9,9 +9,9 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from candlewick.app.cli.stores import stoppable
 from candlewick.app.cli.options import add_common, configuration
 from candlewick.app.cli.serving import run_until_signal
+from candlewick.app.cli.stores import stoppable
 from candlewick.contracts.timeframes import SECONDS
 from candlewick.kernel import logging
 from candlewick.kernel.errors import NotFound
