@@ -14,10 +14,12 @@ from confluent_kafka import TopicPartition
 from candlewick.adapters.candles.postgres import PostgresCandleStore
 from candlewick.adapters.candles.sqlite import SqliteCandleStore
 from candlewick.adapters.db.postgres import PostgresDatabase
+from candlewick.adapters.db.postgres.provisioning import deprovision
 from candlewick.adapters.db.sqlite import SqliteDatabase
-from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions
+from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions, KafkaTopics
 from candlewick.adapters.log.sqlite import SqliteEventLog
 from candlewick.app.cluster.urls import role_prefix
+from candlewick.app.registry import SERVICES
 from candlewick.contracts import codec, topics
 from candlewick.contracts.collector import TradeBatch
 from candlewick.contracts.stream import CandleBatch
@@ -82,6 +84,13 @@ async def cluster(addresses: Mapping[str, str], prefix: str) -> Facts:
     found = await _collected(log, store, database, is_cluster=True)
     found.behind += await asyncio.to_thread(_behind, addresses["kafka"], prefix, found.ends)
     return found
+
+
+async def wipe(addresses: Mapping[str, str], prefix: str) -> None:
+    """Forget what the cluster below a prefix kept, or the next one shares its brokers with a thousand topics."""
+    await asyncio.to_thread(KafkaTopics(addresses["kafka"], topics.CATALOGUE, KafkaOptions(prefix=prefix)).delete)
+    for name in SERVICES:
+        await deprovision(addresses["postgres"], name, prefix=role_prefix(prefix))
 
 
 async def _collected(log: EventLog, store: CandleStore, database: Any, *, is_cluster: bool = False) -> Facts:

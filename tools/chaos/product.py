@@ -22,7 +22,7 @@ from tools.servers.place import ROOT, Trouble
 
 #: Services whose HTTP can be cut off from those that ask them.
 ASKED: Final = ("market", "realtime", "history")
-_READY_S, _STOP_S, _STANDING_IN_S = 180.0, 60.0, 60.0
+_READY_S, _STOP_S, _STANDING_IN_S, _ANSWER_S = 180.0, 60.0, 60.0, 5.0
 _PORTS: Final = range(30_200, 32_000, 100)
 
 
@@ -232,9 +232,9 @@ async def _answers(port: int) -> bool:
 
 
 async def _get(port: int, path: str) -> bytes:
-    """Head and body; empty when nothing answers in two seconds."""
+    """Head and body; empty when nothing answers in time."""
     try:
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(_ANSWER_S):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())

@@ -12,9 +12,9 @@ from websockets.exceptions import WebSocketException
 
 from tools.chaos.recording import EXCHANGE
 
-_SILENT_S: Final = 3.0
+_SILENT_S: Final = 5.0
 _AGAIN_S: Final = 0.1
-_OPEN_S: Final = 3.0
+_OPEN_S: Final = 5.0
 _ARRIVALS: Final = 4096
 
 

@@ -108,6 +108,7 @@ class Run:
                 links.drop_all()
             disk.unmount()
         await self._compare(outcome, prefix, expected.result(), subscribers)
+        await facts_.wipe(self._ground.addresses(), prefix)
         return outcome
 
     async def _stop(self, outcome: Outcome, product: Product) -> None:
@@ -136,6 +137,7 @@ class Run:
             done.append(fault)
             if outcome.recoveries[-1].seconds is None:
                 break  # nothing that comes behind it can be told from it
+            await stage.ground.whole()
             await asyncio.sleep(fault.calm)
         outcome.missing = missing(done, kinds) if self._plan.most is None else []
 
@@ -148,7 +150,6 @@ class Run:
         recovery = Recovery(fault, at, seconds, watch.silence(start), first, watch.newest())
         told = f"well again in {seconds:5.1f} s" if seconds is not None else f"NOT well again within {GIVE_UP_S:g} s"
         self._say(f"{at:6.1f} s  {fault.name:<48} {told}, {recovery.silence:.1f} s without candles")
-        await stage.ground.whole()
         return recovery
 
     # -- the end ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from tools.chaos.subscribers import Subscriber
 
 _LOOK_S = 0.1
 _STEADY_S = 1.0
-_SILENCE_S = 1.2
+_SILENCE_S = 3.0
 GIVE_UP_S = 90.0
 
 
