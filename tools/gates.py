@@ -156,20 +156,22 @@ def check() -> list[list[Step]]:
     return [steps]
 
 
-def test() -> list[list[Step]]:
+def test(*, servers: bool) -> list[list[Step]]:
+    """``servers``: start the real ones first, and run what needs a whole cluster of them."""
     tests = ("architecture", "unit", "contract", "conformance", "property", "simulation", "integration")
     folders = tuple(f"tests/{name}" for name in tests)
     web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
     stages = [
-        [servers_step(), *web, *static_steps()],
+        [*([servers_step()] if servers else []), *web, *static_steps()],
         [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial or cluster)", workers=2)],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
         [pytest_step("kills", "tests", mark="kill and not cluster", workers=2)],
         [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
         # they wait for markets more than they work; a file's tests share the product that they started
         [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
-        [pytest_step("cluster", "tests", mark="cluster", workers=1)],
     ]
+    if servers:
+        stages.append([pytest_step("cluster", "tests", mark="cluster", workers=1)])
     # without a browser ./dev has said so already
     if web and "CANDLEWICK_CHROMIUM" in os.environ:
         stages.append([Step("web in a browser", ["npm", "run", "--silent", "e2e"], cwd=ROOT / "web")])
@@ -194,8 +196,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev", description=__doc__)
     parser.add_argument("gate", choices=("check", "test"))
     parser.add_argument("--only", help="steps whose name holds this text")
+    parser.add_argument(
+        "--servers", action="store_true", help="test: start the real servers, and run what needs them too"
+    )
     args = parser.parse_args()
-    stages = check() if args.gate == "check" else test()
+    stages = check() if args.gate == "check" else test(servers=args.servers)
     if args.only:
         stages = [kept for stage in stages if (kept := [step for step in stage if args.only in step.name])]
     for folder in (LOGS, REPORTS):

@@ -26,7 +26,7 @@ from tests.postgres import PostgresHarness, needs_postgres, new_database
 from tests.rays import ROOT, local_ray
 
 NOWHERE = "ray://127.0.0.1:1"
-on_ray = [pytest.mark.slow, pytest.mark.timeout(400)]
+on_ray = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 def made(database, address=NOWHERE, **options):
@@ -267,6 +267,7 @@ def submitter(path, ray, n):
     )  # fmt: skip
 
 
+@pytest.mark.cluster
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_the_job_of_a_killed_service_goes_on_in_the_next(tmp_path, ray):
