@@ -122,7 +122,7 @@ async def _run(given: argparse.Namespace, wanted: Sequence[Plan], ground: Ground
         shown = [report.as_json(outcome) for outcome in outcomes]
         print(json.dumps(shown if given.mutants is not None else shown[0], indent=1))
     if given.mutants is not None:
-        caught = [outcome.plan.mutant for outcome in outcomes if outcome.found]
+        caught = [outcome.plan.mutant for outcome in outcomes if outcome.found and not outcome.troubles]
         say(f"\n{len(caught)} of {len(outcomes)} mutants are caught")
         return 0 if len(caught) == len(outcomes) else 1
     return 0 if outcomes[0].is_sound else 1
