@@ -22,8 +22,10 @@ SYMBOLS = ("BTC-USDT", "ETH-USDT")
 FOLLOWED = (*SYMBOLS, "AVAX-USDT")
 ASKED = (
     "/ohlcv/demo/BTC-USDT/1m?limit=200", "/ohlcv/demo/ETH-USDT/1s?limit=50", "/tickers", "/symbols", "/gaps",
-    "/history/series", "/trades/demo/BTC-USDT", "/api/v1/status", "/health",
+    "/history/series", "/trades/demo/BTC-USDT", "/health",
 )  # fmt: skip
+# /api/v1/status is not among them: it asks the brokers for the ends of all partitions, so what it answers on a busy
+# machine tells of them and not of who is being switched.
 # What a switched service closes a socket with, and what a server that ends its connections in order does.
 RESTARTS = {1012, 1001}
 
@@ -180,7 +182,7 @@ async def test_two_versions_side_by_side_under_load_and_back_without_an_error(ow
             await moving(load)
         assert set((await versions(own)).values()) == was
         assert "AVAX-USDT" in {s["symbol"] for s in (await asyncio.to_thread(product.json, "/symbols"))["symbols"]}
-    assert load.faults == []
+    assert load.faults == [], load.faults
     assert set(load.statuses) <= {200, "again"}
     assert load.statuses[200] > 100
     assert load.errors == [], "every token was good: nothing was missed that would have to be asked for"
