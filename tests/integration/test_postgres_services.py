@@ -183,7 +183,7 @@ async def _kept(database: Any, filled: dict[str, int]) -> None:
 
 
 async def test_a_step_that_the_rows_refuse_changes_nothing(tmp_path: Path) -> None:
-    from candlewick.testing.conformance.database import write_history
+    from candlewick.testing.conformance.database_history import write_history
 
     history = write_history(tmp_path / "history")
     (history / "versions" / "0003_unique.py").write_text(

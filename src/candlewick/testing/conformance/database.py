@@ -24,10 +24,7 @@
 # ruff: noqa: PT012 (what must raise is a whole transaction)
 
 import asyncio
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from pathlib import Path
-from textwrap import dedent
 
 import pytest
 
@@ -41,85 +38,11 @@ from candlewick.ports.database import (
     UnknownRevision,
     Value,
 )
+from candlewick.testing.conformance.database_history import write_history
+from candlewick.testing.conformance.database_processes import DatabaseProcesses
 from candlewick.testing.conformance.harness import Harness
 
 _PATIENCE_S = 5.0
-
-_FIRST = """
-    import sqlalchemy as sa
-    from alembic import op
-
-    revision = "0001"
-    down_revision = None
-
-
-    def upgrade():
-        op.create_table(
-            "account",
-            sa.Column("name", sa.Text, primary_key=True),
-            sa.Column("amount", sa.BigInteger, nullable=False),
-            sa.CheckConstraint("amount >= 0", name="positive"),
-        )
-        op.create_table(
-            "value",
-            sa.Column("name", sa.Text, primary_key=True),
-            sa.Column("big", sa.BigInteger),
-            sa.Column("real", sa.Double),
-            sa.Column("words", sa.Text),
-            sa.Column("raw", sa.LargeBinary),
-        )
-
-
-    def downgrade():
-        op.drop_table("value")
-        op.drop_table("account")
-"""
-_SECOND = """
-    import sqlalchemy as sa
-    from alembic import op
-
-    revision: str = "0002"
-    down_revision: str | None = "0001"
-
-
-    def upgrade():
-        with op.batch_alter_table("account") as batch:
-            batch.add_column(sa.Column("note", sa.Text))
-
-
-    def downgrade():
-        with op.batch_alter_table("account") as batch:
-            batch.drop_column("note")
-"""
-_FAILING = """
-    import sqlalchemy as sa
-    from alembic import op
-
-    revision = "0003"
-    down_revision = "0002"
-
-
-    def upgrade():
-        op.create_table("half", sa.Column("id", sa.Integer, primary_key=True))
-        op.execute("INSERT INTO account (name, amount) VALUES ('from a step', 1)")
-        op.execute("INSERT INTO nowhere VALUES (1)")
-
-
-    def downgrade():
-        op.drop_table("half")
-"""
-
-
-def write_history(folder: Path, *, failing: bool = False) -> Path:
-    """An Alembic history of two steps (0001, 0002), and a third one that fails."""
-    versions = folder / "versions"
-    versions.mkdir(parents=True, exist_ok=True)
-    steps = {"0001_first.py": _FIRST, "0002_second.py": _SECOND}
-    if failing:
-        steps["0003_failing.py"] = _FAILING
-    for name, text in steps.items():
-        (versions / name).write_text(dedent(text))
-    return folder
 
 
 async def _ready(harness: Harness[Database]) -> Database:
@@ -138,7 +61,7 @@ async def _accounts(database: Database) -> list[Row]:
         return await tx.fetch("SELECT name, amount FROM account ORDER BY name")
 
 
-class DatabaseConformance:
+class DatabaseConformance(DatabaseProcesses):
     """Bind it with a fixture ``harness`` (see the module's docstring for the laws)."""
 
     @pytest.fixture
@@ -367,70 +290,3 @@ class DatabaseConformance:
     async def test_17_a_healthy_database_has_nothing_to_say(self, harness: Harness[Database]) -> None:
         database = await _ready(harness)
         assert await database.check() is None
-
-    async def test_18_one_is_alone_at_a_time(self, harness: Harness[Database]) -> None:
-        inside: list[str] = []
-        tasks: list[asyncio.Task[None]] = []
-
-        async def stay(database: Database, name: str, who: str) -> None:
-            async with database.alone(name):
-                inside.append(who)
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    inside.remove(who)
-
-        async def enter(who: str, name: str = "relay") -> None:
-            tasks.append(asyncio.ensure_future(stay(await harness.handle(), name, who)))
-
-        try:
-            await enter("first")
-            await _until(lambda: inside == ["first"], "the first is alone")
-            await enter("second")
-            await enter("apart", "another name")
-            await _until(lambda: "apart" in inside, "another name does not wait")
-            await asyncio.sleep(0.5)
-            assert "second" not in inside
-            tasks[0].cancel()
-            await _until(lambda: "second" in inside, "the first has left")
-            await harness.kill()
-            await enter("third")
-            await _until(lambda: "third" in inside, "the second was killed")
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def test_19_it_describes_itself(self, harness: Harness[Database]) -> None:
-        database = await harness.handle()
-        assert (await database.revision(), await database.tables()) == ("base", [])
-        await database.migrate(write_history(harness.scratch / "history"))
-        assert await database.revision() == "0002"
-        async with database.transaction() as tx:
-            await tx.execute(
-                "CREATE TABLE a_leaf (part INTEGER, account TEXT REFERENCES account (name), is_open BOOLEAN, "
-                "raw BYTEA, PRIMARY KEY (account, part))"
-            )
-            await tx.execute("CREATE TABLE bare (words VARCHAR(9), number DOUBLE PRECISION)")
-        found = await database.tables()
-        assert [table.name for table in found] == ["account", "bare", "value", "a_leaf"]
-        described = {table.name: [(one.name, one.kind) for one in table.columns] for table in found}
-        assert described == {
-            "account": [("name", "text"), ("amount", "integer"), ("note", "text")],
-            "bare": [("words", "text"), ("number", "real")],
-            "value": [("name", "text"), ("big", "integer"), ("real", "real"), ("words", "text"), ("raw", "blob")],
-            "a_leaf": [("part", "integer"), ("account", "text"), ("is_open", "truth"), ("raw", "blob")],
-        }
-        assert [table.key for table in found] == [("name",), (), ("name",), ("account", "part")]
-        async with database.transaction() as tx:
-            await tx.execute("CREATE TABLE odd (at TIMESTAMP)")
-        with pytest.raises(StatementRefused):
-            await database.tables()
-
-
-async def _until(condition: Callable[[], bool], what: str) -> None:
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + _PATIENCE_S
-    while not condition():
-        assert clock() < deadline, f"waited in vain until {what}"
-        await asyncio.sleep(0.01)

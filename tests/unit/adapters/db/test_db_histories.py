@@ -9,7 +9,7 @@ import pytest
 from candlewick.adapters._alembic import history
 from candlewick.adapters.db.sqlite import SqliteDatabase
 from candlewick.ports.database import MigrationFailed, UnknownRevision
-from candlewick.testing.conformance.database import write_history
+from candlewick.testing.conformance.database_history import write_history
 
 _AT_HEAD = """
 import asyncio, sys

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from candlewick.adapters.db.sqlite import SqliteDatabase
-from candlewick.testing.conformance.database import write_history
+from candlewick.testing.conformance.database_history import write_history
 
 _CHILD = """
 import asyncio, sys

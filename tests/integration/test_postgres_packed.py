@@ -1,0 +1,140 @@
+"""Days that are over, kept once more as one value each: read fast, and believed only while whole."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import numpy as np
+import pytest
+
+from candlewick.adapters.candles.postgres import PostgresCandleStore
+from candlewick.contracts.stream import CandleColumns
+from candlewick.testing.conformance.candles import DAY_S, START_S, assert_same, candles, rows
+from tests.postgres import (
+    as_admin,
+    free_database,
+    needs_postgres,
+    new_database,
+    url_of,
+)
+
+pytestmark = needs_postgres
+
+_EVER = 1 << 62
+_DAY_NS = DAY_S * 10**9
+_START_NS = START_S * 10**9
+
+
+@pytest.fixture
+async def name() -> AsyncIterator[str]:
+    made = await new_database()
+    yield made
+    await free_database(made)
+
+
+@pytest.fixture
+async def store(name: str) -> AsyncIterator[PostgresCandleStore]:
+    made = PostgresCandleStore(url_of(name))
+    await made.open()
+    yield made
+    await made.close()
+
+
+def _first(n: int) -> CandleColumns:
+    """The first n of the same hundred candles."""
+    return rows(candles(100), slice(0, n))
+
+
+async def _ask(name: str, query: str) -> list[Any]:
+    connection = await asyncpg.connect(url_of(name))
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()
+
+
+async def _held_is_true(name: str, timeframe_s: int = 60) -> None:
+    """What is counted beside the rows is what there is."""
+    span = _DAY_NS if timeframe_s <= 60 else 0
+    counted = await _ask(
+        name,
+        f"SELECT series, open_time / {span} * {span}, count(*), min(open_time), max(open_time) "
+        f"FROM candles.candle_{timeframe_s} GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+    told = "SELECT h.* FROM candles.held h JOIN candles.series s ON s.id = series "
+    assert counted == await _ask(name, told + f"WHERE timeframe_s = {timeframe_s} ORDER BY 1, 2")
+
+
+async def _packed(name: str) -> list[Any]:
+    return await _ask(name, "SELECT start_ns, records FROM candles.packed ORDER BY 1")
+
+
+async def test_days_that_are_over_are_read_as_one_value(name: str, store: PostgresCandleStore) -> None:
+    sent = candles(3 * 1440)
+    await store.append("binance", "BTC-USDT", sent)
+    await store.fold(_START_NS + 2 * _DAY_NS + 1)
+    assert await _packed(name) == [(_START_NS, 1440), (_START_NS + _DAY_NS, 1440)]
+    # Rows that are nowhere but in the copies show that these are what is read.
+    await as_admin("DELETE FROM candles.candle_60_20231120", database=name)
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER), sent)
+    assert_same(
+        await store.range("binance", "BTC-USDT", 60, _START_NS + 600 * 10**9, _START_NS + _DAY_NS),
+        rows(sent, slice(10, 1440)),
+    )
+    early = int(sent.known_at[99])
+    before = await store.range("binance", "BTC-USDT", 60, 0, _EVER, as_of_ns=early)
+    assert before.open_time.tolist() == sent.open_time[sent.known_at <= early].tolist()
+
+
+async def test_a_copy_counts_only_while_it_is_whole(name: str, store: PostgresCandleStore) -> None:
+    first, second = candles(1440), candles(1440, seed=2, revision=1)
+    await store.append("binance", "BTC-USDT", first)
+    await store.fold(_EVER)
+    await store.append("binance", "BTC-USDT", rows(second, slice(0, 3)))
+    expected = [*second.close[:3].tolist(), *first.close[3:].tolist()]
+    for _ in range(2):
+        assert (await store.range("binance", "BTC-USDT", 60, 0, _EVER)).close.tolist() == expected
+        await store.fold(_EVER)
+    assert await _packed(name) == [(_START_NS, 1443)]
+
+
+async def test_rows_that_took_the_place_of_forgotten_ones_are_read(name: str, store: PostgresCandleStore) -> None:
+    """As many as before, and others: the count alone would not tell."""
+    first, second = candles(1440), candles(1440, seed=2)
+    await store.append("binance", "BTC-USDT", first)
+    await store.fold(_EVER)
+    assert await store.drop_before(60, _START_NS + 100 * 60 * 10**9) == 100
+    await store.append("binance", "BTC-USDT", rows(second, slice(0, 100)))
+    found = await store.range("binance", "BTC-USDT", 60, 0, _EVER)
+    assert found.close.tolist() == [*second.close[:100].tolist(), *first.close[100:].tolist()]
+    await store.drop_before(60, _START_NS + _DAY_NS)
+    assert await _packed(name) == []
+
+
+async def test_folding_beside_appends_and_retention_loses_no_row(name: str) -> None:
+    stores = [PostgresCandleStore(url_of(name)) for _ in range(3)]
+    for one in stores:
+        await one.open()
+    sent = candles(4 * 1440)
+
+    async def write() -> None:
+        for at in np.random.default_rng(3).permutation(96).tolist():
+            await stores[0].append("binance", "BTC-USDT", rows(sent, slice(at * 60, at * 60 + 60)))
+
+    async def fold() -> None:
+        for _ in range(8):
+            await stores[1].fold(_EVER)
+
+    async def drop() -> None:
+        for _ in range(4):
+            await stores[2].drop_before(60, _START_NS + _DAY_NS // 2)
+
+    await asyncio.gather(write(), fold(), drop())
+    await drop()
+    await fold()
+    assert_same(await stores[0].range("binance", "BTC-USDT", 60, 0, _EVER), rows(sent, slice(720, None)))
+    await _held_is_true(name)
+    assert sum(records for _, records in await _packed(name)) == 4 * 1440 - 720
+    for one in stores:
+        await one.close()
