@@ -373,3 +373,16 @@ async def test_caught_up_means_that_followers_and_handlers_have_what_was_there(b
         assert len(heard) == 3000
         assert len(handled) >= 2000, "no further behind than one poll"
         await asyncio.wait_for(service.caught_up(), 60)
+
+
+async def test_a_relay_that_is_woken_and_cancelled_at_once_ends(bench):
+    """asyncio.wait_for of Python 3.11 swallows a cancellation that comes together with what it waits for: a service
+    would never have stopped."""
+    for _ in range(20):
+        async with bench.messaging() as made:
+            await asyncio.sleep(0.02)
+            made._outbox.wake()
+            for task in bench.tasks:
+                task.cancel()
+            _, running = await asyncio.wait(bench.tasks, timeout=5.0)
+            assert not running

@@ -164,10 +164,10 @@ class Outbox:
             self._woken.clear()
             moved = await self.relay(producer)
             if moved < _BATCH:
-                try:
-                    await asyncio.wait_for(self._woken.wait(), _IDLE_S)
-                except TimeoutError:
-                    continue
+                # Not wait_for: it swallows a cancellation that comes together with the waking (Python 3.11).
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_S):
+                        await self._woken.wait()
 
     async def relay(self, producer: Producer) -> int:
         """Send the oldest rows, then forget them. A crash between the two sends them again; consumers drop those."""

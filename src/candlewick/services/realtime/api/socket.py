@@ -92,7 +92,8 @@ class Client:
         while not listening.done():
             wait_s = max(0, due_ns - self._clock.monotonic_ns()) / NS_PER_SECOND
             with suppress(TimeoutError):
-                await asyncio.wait_for(listener.filled.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await listener.filled.wait()
             if listener.too_slow:
                 raise SlowClient(f"more than {settings.queue_bytes} bytes wait; come back with the last id")
             listener.filled.clear()
