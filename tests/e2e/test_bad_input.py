@@ -173,7 +173,7 @@ def test_history_waits_for_room_and_then_goes_on_without_a_restart(tmp_path):
     time.sleep(2)
     assert history.text().count("code=STORAGE_FULL") == 1, "told once, not at every try"
     resource.prlimit(history.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-    history.until("/health/detailed", lambda health: health["status"] == "ready")
+    history.until("/health/detailed", lambda health: "STORAGE_FULL" not in health["detail"])
     replayed(tmp_path / "pure", recording)
     history.until(
         "/history/series", lambda page: sum(s["rows"] for s in page["series"] if s["timeframe"] == "1s") > 5900

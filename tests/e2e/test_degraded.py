@@ -176,8 +176,10 @@ def test_who_depends_on_a_killed_service_says_so_and_serves_what_it_can(house, n
         states = {s["name"]: s["state"] for s in gateway.json("/api/v1/status")["services"]}
         assert states == expected | {name: "failed"}
         WITHOUT[name](house, before)
-    after = gateway.until(CANDLES, is_whole, seconds=60)["candles"]
-    assert after[-1]["open_time"] >= before[-1]["open_time"]
+    newest = before[-1]["open_time"]
+    after = gateway.until(
+        CANDLES, lambda page: is_whole(page) and page["candles"][-1]["open_time"] >= newest, seconds=90
+    )["candles"]
     again = {c["open_time"]: c for c in after}
     assert_kept(before, again)
 

@@ -46,7 +46,7 @@ def test_logs_and_stop_find_the_running_one_and_a_second_is_refused(tmp_path):
     assert stopped.returncode == 0, stopped.stderr
     assert f"process {product.process.pid} has ended" in stopped.stdout
     assert product.process.wait(5) == 0, product.text()
-    assert "stopping" in following.stdout.readline()
+    assert any("stopping" in line for line in following.stdout), "it follows to the end"
     following.kill()
     following.wait()
     again = candlewick(tmp_path, "stop")
