@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -12,18 +11,16 @@ import pytest
 from candlewick.adapters._postgres.connections import Connections
 from candlewick.adapters.candles.postgres import PostgresCandleStore
 from candlewick.adapters.candles.postgres.replica import Replica
-from candlewick.contracts.stream import CandleColumns
 from candlewick.testing.conformance.candles import DAY_S, START_S, assert_same, candles, rows
 from tests.postgres import (
     ADMIN_URL,
     REPLICA_URL,
     as_admin,
-    free_database,
     needs_postgres,
     needs_replica,
-    new_database,
     url_of,
 )
+from tests.postgres_candles import ask, first, held_is_true
 from tests.relay import relayed
 
 pytestmark = needs_postgres
@@ -31,46 +28,6 @@ pytestmark = needs_postgres
 _EVER = 1 << 62
 _DAY_NS = DAY_S * 10**9
 _START_NS = START_S * 10**9
-
-
-@pytest.fixture
-async def name() -> AsyncIterator[str]:
-    made = await new_database()
-    yield made
-    await free_database(made)
-
-
-@pytest.fixture
-async def store(name: str) -> AsyncIterator[PostgresCandleStore]:
-    made = PostgresCandleStore(url_of(name))
-    await made.open()
-    yield made
-    await made.close()
-
-
-def _first(n: int) -> CandleColumns:
-    """The first n of the same hundred candles."""
-    return rows(candles(100), slice(0, n))
-
-
-async def _ask(name: str, query: str) -> list[Any]:
-    connection = await asyncpg.connect(url_of(name))
-    try:
-        return [tuple(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
-async def _held_is_true(name: str, timeframe_s: int = 60) -> None:
-    """What is counted beside the rows is what there is."""
-    span = _DAY_NS if timeframe_s <= 60 else 0
-    counted = await _ask(
-        name,
-        f"SELECT series, open_time / {span} * {span}, count(*), min(open_time), max(open_time) "
-        f"FROM candles.candle_{timeframe_s} GROUP BY 1, 2 ORDER BY 1, 2",
-    )
-    told = "SELECT h.* FROM candles.held h JOIN candles.series s ON s.id = series "
-    assert counted == await _ask(name, told + f"WHERE timeframe_s = {timeframe_s} ORDER BY 1, 2")
 
 
 async def test_days_are_partitions_with_brin_and_retention_drops_them(name: str, store: PostgresCandleStore) -> None:
@@ -81,16 +38,16 @@ async def test_days_are_partitions_with_brin_and_retention_drops_them(name: str,
     ]  # fmt: skip
     listed = "SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class c ON c.oid = inhrelid "
     listed += "WHERE inhparent = 'candles.candle_60'::regclass ORDER BY 1"
-    assert await _ask(name, listed) == [(f"candles.{one}",) for one in partitions]
-    indexes = await _ask(
+    assert await ask(name, listed) == [(f"candles.{one}",) for one in partitions]
+    indexes = await ask(
         name,
         "SELECT DISTINCT amname FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am am ON am.oid = c.relam "
         "WHERE indrelid = 'candles.candle_60_20231120'::regclass ORDER BY 1",
     )
     assert indexes == [("brin",), ("btree",)]
     assert await store.drop_before(60, _START_NS + 2 * _DAY_NS + 60 * 10**9) == 2 * 1440 + 1
-    assert await _ask(name, listed) == [(f"candles.{one}",) for one in partitions[2:]]
-    await _held_is_true(name)
+    assert await ask(name, listed) == [(f"candles.{one}",) for one in partitions[2:]]
+    await held_is_true(name)
     # Of what is gone new rows may come, and its partition with them, also from a store that saw it last.
     assert await store.append("binance", "BTC-USDT", rows(sent, slice(0, 10))) == 10
     other = PostgresCandleStore(url_of(name))
@@ -98,13 +55,13 @@ async def test_days_are_partitions_with_brin_and_retention_drops_them(name: str,
     assert await other.drop_before(60, _START_NS + _DAY_NS) == 10
     assert await store.append("binance", "BTC-USDT", rows(sent, slice(0, 20))) == 20
     await other.close()
-    await _held_is_true(name)
+    await held_is_true(name)
     assert (await store.series())[0].rows == 20 + 3 * 1440 - 1
 
 
 async def test_a_window_touches_only_its_partitions(name: str, store: PostgresCandleStore) -> None:
     await store.append("binance", "BTC-USDT", candles(10 * 1440))
-    plan = await _ask(
+    plan = await ask(
         name,
         f"EXPLAIN SELECT open FROM candles.candle_60 WHERE series = 1 AND open_time >= {_START_NS + _DAY_NS} "
         f"AND open_time < {_START_NS + 2 * _DAY_NS}",
@@ -128,7 +85,7 @@ async def test_however_rows_come_they_are_the_same(
     assert await store.append("binance", "ETH-USDT", doubled) == at
     for symbol in ("BTC-USDT", "ETH-USDT"):
         assert_same(await store.range("binance", symbol, 60, 0, _EVER), sent)
-    await _held_is_true(name)
+    await held_is_true(name)
 
 
 async def test_many_writers_of_the_same_rows_keep_each_once(name: str) -> None:
@@ -148,7 +105,7 @@ async def test_many_writers_of_the_same_rows_keep_each_once(name: str) -> None:
     found = await stores[0].series()
     assert sum(written) == sum(one.rows for one in found)
     assert_same(await stores[1].range("all", "BTC-USDT", 60, 0, _EVER), sent)
-    await _held_is_true(name)
+    await held_is_true(name)
     await asyncio.gather(*(one.close() for one in stores))
 
 
@@ -180,7 +137,7 @@ async def test_seconds_and_weeks_have_partitions_that_suit_them(name: str, store
     weeks = candles(300, timeframe_s=604_800)
     assert await store.append("binance", "BTC-USDT", seconds) == 4000
     assert await store.append("binance", "BTC-USDT", weeks) == 300
-    assert await _ask(name, "SELECT timeframe_s, count(*) FROM candles.partition GROUP BY 1 ORDER BY 1") == [
+    assert await ask(name, "SELECT timeframe_s, count(*) FROM candles.partition GROUP BY 1 ORDER BY 1") == [
         (1, 2),
         (604_800, 1),
     ]
@@ -211,19 +168,19 @@ async def test_an_append_whose_answer_was_lost_counts_what_it_kept(name: str, st
     async with relayed(url_of(name)) as (relay, url):
         made = PostgresCandleStore(url)
         await made.open()
-        await made.append("binance", "BTC-USDT", _first(1))
+        await made.append("binance", "BTC-USDT", first(1))
         relay.swallow_after = b"COMMIT"
-        assert await made.append("binance", "BTC-USDT", _first(5)) == 4
+        assert await made.append("binance", "BTC-USDT", first(5)) == 4
         assert relay.cuts == 1
         await made.close()
-    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER), _first(5))
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER), first(5))
 
 
 async def test_reads_go_on_over_ended_backends(name: str, store: PostgresCandleStore) -> None:
-    await store.append("binance", "BTC-USDT", _first(100))
+    await store.append("binance", "BTC-USDT", first(100))
     for _ in range(3):
         await as_admin(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
-        assert_same(await store.last("binance", "BTC-USDT", 60, 100), _first(100))
+        assert_same(await store.last("binance", "BTC-USDT", 60, 100), first(100))
         assert await store.check() is None
 
 
@@ -244,7 +201,7 @@ async def beside(name: str, store: PostgresCandleStore, replica: None) -> AsyncI
     """A store that reads from the replica; ``store`` writes for another process."""
     made = PostgresCandleStore(url_of(name), replica_url=url_of(name, REPLICA_URL))
     await made.open()
-    await store.append("binance", "BTC-USDT", _first(10))
+    await store.append("binance", "BTC-USDT", first(10))
     yield made
     await made.close()
 
@@ -279,19 +236,19 @@ async def test_a_fresh_replica_is_read_and_a_stale_one_is_not(
     store: PostgresCandleStore, beside: PostgresCandleStore
 ) -> None:
     await _until_from(beside, "replica")
-    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), _first(10))
+    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(10))
     await _paused(True)
     try:
         began = asyncio.get_running_loop().time()
-        await store.append("binance", "BTC-USDT", _first(20))
+        await store.append("binance", "BTC-USDT", first(20))
         await _until_from(beside, "primary")
         waited = asyncio.get_running_loop().time() - began
         assert waited <= 2.6, "a replica more than 2 s behind was read"
-        assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), _first(20))
+        assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(20))
     finally:
         await _paused(False)
     await _until_from(beside, "replica")
-    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), _first(20))
+    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(20))
 
 
 @needs_replica
@@ -300,12 +257,12 @@ async def test_a_process_always_reads_what_it_wrote(beside: PostgresCandleStore)
     await _paused(True)
     try:
         for n in (20, 30):
-            await beside.append("binance", "BTC-USDT", _first(n))
-            assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), _first(n))
+            await beside.append("binance", "BTC-USDT", first(n))
+            assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(n))
     finally:
         await _paused(False)
     for n in range(31, 60):
-        await beside.append("binance", "BTC-USDT", _first(n))
+        await beside.append("binance", "BTC-USDT", first(n))
         assert len((await beside.last("binance", "BTC-USDT", 60, 99)).open_time) == n
 
 
@@ -313,7 +270,7 @@ async def test_a_process_always_reads_what_it_wrote(beside: PostgresCandleStore)
 async def test_a_replica_that_is_away_or_breaks_off_costs_nothing_but_time(
     name: str, store: PostgresCandleStore, replica: None
 ) -> None:
-    sent = _first(10)
+    sent = first(10)
     await store.append("binance", "BTC-USDT", sent)
     async with relayed(url_of(name, REPLICA_URL)) as (relay, url):
         relay.is_down = True

@@ -1,23 +1,18 @@
 """Days that are over, kept once more as one value each: read fast, and believed only while whole."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
 import numpy as np
-import pytest
 
 from candlewick.adapters.candles.postgres import PostgresCandleStore
-from candlewick.contracts.stream import CandleColumns
 from candlewick.testing.conformance.candles import DAY_S, START_S, assert_same, candles, rows
 from tests.postgres import (
     as_admin,
-    free_database,
     needs_postgres,
-    new_database,
     url_of,
 )
+from tests.postgres_candles import ask, held_is_true
 
 pytestmark = needs_postgres
 
@@ -26,48 +21,8 @@ _DAY_NS = DAY_S * 10**9
 _START_NS = START_S * 10**9
 
 
-@pytest.fixture
-async def name() -> AsyncIterator[str]:
-    made = await new_database()
-    yield made
-    await free_database(made)
-
-
-@pytest.fixture
-async def store(name: str) -> AsyncIterator[PostgresCandleStore]:
-    made = PostgresCandleStore(url_of(name))
-    await made.open()
-    yield made
-    await made.close()
-
-
-def _first(n: int) -> CandleColumns:
-    """The first n of the same hundred candles."""
-    return rows(candles(100), slice(0, n))
-
-
-async def _ask(name: str, query: str) -> list[Any]:
-    connection = await asyncpg.connect(url_of(name))
-    try:
-        return [tuple(row) for row in await connection.fetch(query)]
-    finally:
-        await connection.close()
-
-
-async def _held_is_true(name: str, timeframe_s: int = 60) -> None:
-    """What is counted beside the rows is what there is."""
-    span = _DAY_NS if timeframe_s <= 60 else 0
-    counted = await _ask(
-        name,
-        f"SELECT series, open_time / {span} * {span}, count(*), min(open_time), max(open_time) "
-        f"FROM candles.candle_{timeframe_s} GROUP BY 1, 2 ORDER BY 1, 2",
-    )
-    told = "SELECT h.* FROM candles.held h JOIN candles.series s ON s.id = series "
-    assert counted == await _ask(name, told + f"WHERE timeframe_s = {timeframe_s} ORDER BY 1, 2")
-
-
 async def _packed(name: str) -> list[Any]:
-    return await _ask(name, "SELECT start_ns, records FROM candles.packed ORDER BY 1")
+    return await ask(name, "SELECT start_ns, records FROM candles.packed ORDER BY 1")
 
 
 async def test_days_that_are_over_are_read_as_one_value(name: str, store: PostgresCandleStore) -> None:
@@ -134,7 +89,7 @@ async def test_folding_beside_appends_and_retention_loses_no_row(name: str) -> N
     await drop()
     await fold()
     assert_same(await stores[0].range("binance", "BTC-USDT", 60, 0, _EVER), rows(sent, slice(720, None)))
-    await _held_is_true(name)
+    await held_is_true(name)
     assert sum(records for _, records in await _packed(name)) == 4 * 1440 - 720
     for one in stores:
         await one.close()

@@ -62,7 +62,7 @@ class Proxy:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = _Body(scope, receive)
         try:
-            async with _until_gone(body), self._upstream.bodies.connection(_ANSWER_S) as http:
+            async with _UntilGone(body), self._upstream.bodies.connection(_ANSWER_S) as http:
                 reply = await self._answered(http, scope, body)
                 try:
                     await _pass_on(reply, body, send)
@@ -228,7 +228,7 @@ class _Body:
             pass
 
 
-class _until_gone:  # noqa: N801
+class _UntilGone:
     """Ends the block with _Gone when the client leaves: what nobody reads need not be fetched."""
 
     def __init__(self, body: _Body) -> None:

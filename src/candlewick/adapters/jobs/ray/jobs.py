@@ -13,7 +13,7 @@ machines must agree to a small part of ``dead_s``.
 import asyncio
 import math
 import pickle
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -257,7 +257,7 @@ class RayJobs:
             await self._begin(there, min(self._workers - len(self._running), len(self._idle)), now_ns)
         await self._let_go(now_ns)
 
-    async def _begin(self, kinds: "list[str]", count: int, now_ns: int) -> None:  # type: ignore[valid-type]
+    async def _begin(self, kinds: Collection[str], count: int, now_ns: int) -> None:
         leases = await self._write(lambda tx: table.claim(tx, self._owner, kinds, count, now_ns, self._lease_ns))
         for lease in leases:
             hand = self._idle.pop() if self._functions[lease.kind][1] else None
