@@ -46,8 +46,11 @@ def times(source: Path) -> Times:
 
 
 def changes(source: Path, stop: threading.Event) -> Iterator[list[Path]]:
-    """Files that were changed, made or removed, once an editor or a checkout has come to rest; until ``stop``."""
-    known = times(source)
+    """Files changed, made or removed since this was called, once an editor or a checkout is at rest; until ``stop``."""
+    return _since(times(source), source, stop)
+
+
+def _since(known: Times, source: Path, stop: threading.Event) -> Iterator[list[Path]]:
     while not stop.wait(_LOOK_S):
         now = times(source)
         if now == known:
@@ -158,9 +161,10 @@ def main(argv: list[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    changed = changes(own.source, stop)
     with contextlib.nullcontext() if own.no_page else page(own.port):
         running = Running(passed, is_cluster=own.profile == "cluster", data_dir=own.data_dir)
-        for files in changes(own.source, stop):
+        for files in changed:
             if found := faults(files):
                 tell("; ".join(found))
                 continue
