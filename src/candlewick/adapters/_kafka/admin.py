@@ -20,7 +20,7 @@ LATEST: Final = OffsetSpec.latest()
 _MOVING = frozenset({
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE,
-    KafkaError._TRANSPORT,
+    KafkaError._TRANSPORT, KafkaError._NOENT,  # the last: a partition whose leader is not known yet
 })  # fmt: skip
 _STEP_S = 0.02
 
