@@ -25,6 +25,7 @@ from candlewick.adapters.stream._messages import Input, Processor, Round
 from candlewick.adapters.stream.quix import QuixStreamRuntime
 from candlewick.kernel.system import SystemClock, settle
 from candlewick.quant.candles.operator import CandleOperator
+from candlewick.quant.compiled import warm_all
 
 _BATCH = 500
 
@@ -197,5 +198,6 @@ KINDS: dict[str, Callable[[str, KafkaOptions, Path, Watch], None]] = {"quix": qu
 if __name__ == "__main__":
     kind, brokers_, prefix_, folder_ = sys.argv[1:5]
     watch_ = Watch()
+    warm_all()
     KINDS[kind](brokers_, KafkaOptions(prefix=prefix_), Path(folder_), watch_)
     print(json.dumps(watch_.told()), flush=True)

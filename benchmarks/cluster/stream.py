@@ -29,7 +29,7 @@ from candlewick.kernel.hashing import partition_of
 from candlewick.ports.log import NewRecord
 from candlewick.testing import servers
 
-_MESSAGES, _TRADES = 2_000, 500
+_MESSAGES, _TRADES = 8_000, 500
 _SINGLES = 6_000
 _LIVE_S, _LINGER_S = 10.0, 0.005
 _FACTORS = (1.0, 10.0)

@@ -203,7 +203,7 @@ async def test_killed_at_random_instants_by_another(workers: Workers, log: Kafka
     """Two workers, one or the other killed while both work and more comes in; it comes back under its name."""
     messages = story(23, trades=600)
     random = Random(4)
-    pids = {member: workers.spawn(member, serve=True, messages=4) for member in ("a", "b")}
+    pids = {member: workers.spawn(member, serve=True, messages=64) for member in ("a", "b")}
     step = len(messages) // 8
     for turn in range(8):
         await _write(log, messages[turn * step : (turn + 1) * step if turn < 7 else len(messages)])
@@ -213,7 +213,7 @@ async def test_killed_at_random_instants_by_another(workers: Workers, log: Kafka
         assert await asyncio.to_thread(workers.wait, pids[member]) == -signal.SIGKILL
         if turn % 4 == 3:
             shutil.rmtree(workers.folder / member, ignore_errors=True)
-        pids[member] = workers.spawn(member, serve=True, messages=4)
+        pids[member] = workers.spawn(member, serve=True, messages=64)
     await _caught_up(workers)
     for pid in pids.values():
         os.kill(pid, signal.SIGTERM)

@@ -8,7 +8,8 @@ What is changed, and why:
 - partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
-- a commit comes when there is nothing more to read, not only when its time is up;
+- a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
+  often the longer a commit takes, so that most of the time is work;
 - restoring ends when there is nothing left to read, without waiting out a whole second.
 """
 
@@ -54,6 +55,9 @@ _LINGER_S = 0.001
 _LEAVE_S = 2.0
 _QUIX_POLL_S = 1.0
 _RESTORE_POLL_S = 0.1
+# A lagging worker's commits take at most one part in so many of its time.
+_COMMIT_SHARE = 4
+_COMMIT_S_MAX = 1.0
 
 _CHATTER = logging.getLogger("quixstreams")
 # What goes wrong is told by the error that ends the engine; a trace on standard error is nobody's.
@@ -172,7 +176,8 @@ class Engine(Application):
             frame = self.dataframe(self.topic(name, value_deserializer="bytes", key_deserializer="bytes"))
             frame.update(self._message, stateful=True, metadata=True)
             context = frame.processing_context
-        context.sink_manager.register(_Ending(work, context.producer))
+        context.sink_manager.register(_Ending(self._ending))
+        self._commit_s, self._commit_began = stream.commit_s, 0.0
         self._context = context
         context.dataframe_registry.register_periodic_task(self._turn)
         self._is_in_hand = self._is_taken_now = False
@@ -212,6 +217,10 @@ class Engine(Application):
             return False
         return self._work.read_failed(error)
 
+    def _ending(self) -> None:
+        self._commit_began = time.monotonic()
+        self._work.ending(self._context.producer.produce)
+
     def _behind(self) -> int:
         client = self._consumer
         own = [place for place in client.assignment() if place.topic in self._inputs]
@@ -236,6 +245,8 @@ class Engine(Application):
                 self._is_in_hand = False
                 end(positions, group, timeout)
                 self._work.committed()
+                took = time.monotonic() - self._commit_began
+                self._context.commit_interval = min(max(self._commit_s, _COMMIT_SHARE * took), _COMMIT_S_MAX)
 
             producer.commit_transaction = commit
         return producer
@@ -325,15 +336,15 @@ class Engine(Application):
 class _Ending(BaseSink):
     """Quix flushes its sinks first thing in every commit: the place where a round ends."""
 
-    def __init__(self, work: Work, producer: Any) -> None:
+    def __init__(self, ending: Callable[[], None]) -> None:
         super().__init__()
-        self._work, self._producer = work, producer
+        self._end = ending
 
     def add(self, *_: Any, **__: Any) -> None:
         raise AssertionError("nothing is sent to this sink")
 
     def flush(self) -> None:
-        self._work.ending(self._producer.produce)
+        self._end()
 
 
 def _hasten(recovery: Any, consumer: Any, inputs: frozenset[str]) -> None:

@@ -9,13 +9,14 @@ _REPLICAS_SAFE = 3
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """A commit comes when nothing more is there to be read, or after ``commit_s`` or ``commit_messages``.
+    """A commit comes when nothing more is there to be read, or after ``commit_s`` (longer where a commit itself takes
+    long) or ``commit_messages``.
     ``changelog_replicas`` None: as many as the input topic has. ``changelog_segment_bytes``: only closed segments are
     compacted, so it bounds what a cold start reads beside the state itself. ``changelog_dirty_ratio``: compaction
     begins at this share of dirt. ``write_buffer_bytes`` and ``block_cache_bytes`` are RocksDB's, for each partition."""
 
     commit_s: float = 0.05
-    commit_messages: int = 512
+    commit_messages: int = 2048
     poll_s: float = 0.02
     changelog_replicas: int | None = None
     changelog_segment_bytes: int = 64 << 20
