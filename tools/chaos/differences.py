@@ -1,7 +1,7 @@
 """What is not as it should be, and which fault was near."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -49,7 +49,7 @@ def differences(found: Facts, expected: Facts, subscribers: Sequence[Subscriber]
         *(Difference("positions", "behind", text) for text in found.behind),
         *_said(found),
         *_ledger(found, expected),
-        *(one for subscriber in subscribers for one in _told(subscriber, expected)),
+        *(one for subscriber in subscribers for one in _told(subscriber, found)),
         *_dead(found, expected),
     ]
 
@@ -98,7 +98,7 @@ def _candles(found: Facts, expected: Facts) -> Iterator[Difference]:
 
 
 def _rows(series: Series, here: list[tuple[Any, ...]], there: list[tuple[Any, ...]]) -> Iterator[Difference]:
-    """Each row exactly once, equal in every column, in the same order."""
+    """Each row exactly once, equal in every column, in an order that no cut of the feed could change."""
     times = Counter((row[_OPEN_TIME], row[_REVISION]) for row in here)
     wanted = {(row[_OPEN_TIME], row[_REVISION]): row for row in there}
     for place, row in wanted.items():
@@ -114,9 +114,20 @@ def _rows(series: Series, here: list[tuple[Any, ...]], there: list[tuple[Any, ..
         elif row != expected:
             yield _row("candles", "wrong", series, row, _columns(row, expected))
     order = [(row[_OPEN_TIME], row[_REVISION]) for row in here]
-    if times == dict.fromkeys(wanted, 1) and order != list(wanted):
+    if times == dict.fromkeys(wanted, 1) and _lasting(order) != _lasting(wanted):
         first = next(a for a, b in zip(order, wanted, strict=True) if a != b)
         yield Difference("candles", "out of order", f"{series[0]} {series[1]} from {first[0]}", first[0] // _NS_PER_MS)
+
+
+def _lasting(places: Iterable[tuple[int, int]]) -> tuple[list[int], dict[int, list[int]]]:
+    """What is the same however the feed was cut into messages: the candles that came in time, and each candle's
+    revisions. A message's rows are sorted by time, so where those of late trades stand depends on the cut."""
+    in_time, revisions = [-1], defaultdict[int, list[int]](list)
+    for opens, revision in places:
+        revisions[opens].append(revision)
+        if opens > in_time[-1]:
+            in_time.append(opens)
+    return in_time, revisions
 
 
 def _row(what: str, verdict: str, series: Series, row: tuple[Any, ...], told: str = "") -> Difference:
@@ -193,11 +204,11 @@ def _covered(facts: Facts, symbol: str) -> set[tuple[int, int]]:
     return set(joined)
 
 
-def _told(one: Subscriber, expected: Facts) -> Iterator[Difference]:
+def _told(one: Subscriber, found: Facts) -> Iterator[Difference]:
     """From its snapshot on, a subscriber is told every final row of its series once and in the log's order."""
     who = f"{one.symbol} {one.timeframe}"
     yield from (Difference("subscribers", "lost", f"{who}: {text}") for text in one.broken)
-    rows = expected.views.get((one.symbol, one.timeframe), [])
+    rows = found.views.get((one.symbol, one.timeframe), [])
     begin = _begin(one, rows)
     due, got = rows[begin:], one.finals
     if got == due:

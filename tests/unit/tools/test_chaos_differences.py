@@ -91,6 +91,13 @@ def test_each_difference_is_seen_once_and_called_by_its_name(change, expected):
     assert found(change) == expected
 
 
+def test_where_the_rows_of_late_trades_stand_depends_on_how_the_feed_was_cut():
+    def change(facts):
+        facts.candles[SERIES] = [row(*one) for one in [(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (3, 1)]]
+
+    assert found(change) == []
+
+
 def test_entries_of_the_ledger_may_be_cut_otherwise_where_they_overlap():
     def change(facts):
         facts.ledger = [("BTC-USDT", 0, 6, "open", 1), ("BTC-USDT", 4, 10, "open", 1), facts.ledger[1]]

@@ -20,7 +20,7 @@ from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream.quix import StreamOptions
 from candlewick.adapters.stream.quix.engine import PRIVATE, Engine, bare
 from candlewick.adapters.stream.quix.options import changelog_of
-from candlewick.adapters.stream.quix.state import StateCorrupt, StoredKey
+from candlewick.adapters.stream.quix.state import Files, StateCorrupt, StoredKey
 from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.kernel.system import SystemClock
 from candlewick.testing.conformance.stream_harness import TOPICS, Tally, said
@@ -61,6 +61,28 @@ def test_quix_calls_what_is_changed() -> None:
         assert name == "do_recovery" or name in vars(Engine)
     assert list(inspect.signature(quixstreams.Application._on_assign).parameters)[2:] == ["topic_partitions"]
     assert list(inspect.signature(quixstreams.Application._on_lost).parameters)[2:] == ["topic_partitions"]
+
+
+class Stores:
+    """A manager with one store whose partitions cannot be closed."""
+
+    def __init__(self) -> None:
+        self.stores = {"input": {"default": self}}
+
+    def create_new_partition(self, partition: int) -> "Stores":
+        self._db, self._cf_cache, self._cf_handle_cache = object(), {"x": 1}, {"x": 1}
+        return self
+
+
+def test_files_are_let_go_of() -> None:
+    stores = Stores()
+    files = Files(stores)
+    made = stores.create_new_partition(0)
+    assert made._db is not None
+    files.release()
+    assert made._db is None
+    assert not made._cf_cache
+    assert not made._cf_handle_cache
 
 
 def test_entries_of_a_key() -> None:

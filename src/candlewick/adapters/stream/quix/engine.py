@@ -1,5 +1,5 @@
-"""Quix's application driven from a thread of ours. The only file that touches what Quix keeps private; ``PRIVATE``
-lists it, and a test fails when a new version has moved it.
+"""Quix's application driven from a thread of ours. What it and ``state`` touch of Quix's own is in ``PRIVATE``,
+and a test fails when a new version has moved it.
 
 What is changed, and why:
 - signal handlers are the process's own, so none are installed;
@@ -10,7 +10,9 @@ What is changed, and why:
 - a member that leaves gives its seat up at once, static or not;
 - a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
   often the longer a commit takes, so that most of the time is work;
-- restoring ends when there is nothing left to read, without waiting out a whole second.
+- restoring ends when there is nothing left to read, without waiting out a whole second;
+- the state's files are let go of also where they cannot be closed in order, as on a full disk, or no later engine of
+  this process could open them.
 """
 
 import contextlib
@@ -31,7 +33,7 @@ from candlewick.adapters._kafka.errors import cause, is_fenced
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream.quix.changelog import Changelogs
 from candlewick.adapters.stream.quix.options import StreamOptions
-from candlewick.adapters.stream.quix.state import QuixState
+from candlewick.adapters.stream.quix.state import Files, QuixState
 from candlewick.kernel.errors import Retryable
 from candlewick.ports.log import LogUnavailable
 
@@ -45,6 +47,7 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     "quixstreams.state.recovery.RecoveryManager": (
         "do_recovery", "_get_position_with_cache", "MAX_INVALID_OFFSET_ATTEMPTS",
     ),
+    "quixstreams.state.rocksdb.RocksDBStorePartition": ("_db", "_cf_cache", "_cf_handle_cache"),
     "quixstreams.models.TopicManager": ("_internal_name", "_consumer_group"),
 }  # fmt: skip
 
@@ -176,6 +179,7 @@ class Engine(Application):
             frame = self.dataframe(self.topic(name, value_deserializer="bytes", key_deserializer="bytes"))
             frame.update(self._message, stateful=True, metadata=True)
             context = frame.processing_context
+        self._files = Files(context.state_manager)
         context.sink_manager.register(_Ending(self._ending))
         self._commit_s, self._commit_began = stream.commit_s, 0.0
         self._context = context
@@ -184,6 +188,10 @@ class Engine(Application):
         self._poll = self._consumer.poll
         self._consumer.poll = self._paced_poll  # type: ignore[method-assign]
         _hasten(context.state_manager._recovery_manager, self._consumer, self._inputs)
+
+    def release(self) -> None:
+        """After ``run``, however it ended."""
+        self._files.release()
 
     # -- one turn: a poll, its message, a commit when it is time ------------------------------------------------------
 

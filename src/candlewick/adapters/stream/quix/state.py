@@ -5,8 +5,8 @@ a time of expiry (0 < ms < 10^15, big-endian) for one of an older version of its
 byte of 1 no value can be read so (quixstreams 3.28.1, state/rocksdb/partition.py, ``complete_recovery``).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 from candlewick.kernel.errors import Corrupt
 
@@ -60,3 +60,28 @@ class StoredKey:
         if stored[:1] != _FORMAT:
             raise StateCorrupt(f"a stored state must begin with {_FORMAT!r}, was {stored[:8]!r}")
         return stored[1:]
+
+
+class Files:
+    """The state's files as an engine opens them. Where RocksDB cannot close one in order, as on a full disk, it stays
+    locked for as long as anything holds it, and no later engine of this process could open it."""
+
+    def __init__(self, stores: Any) -> None:
+        """``stores``: Quix's manager of them, before the first partition is assigned."""
+        self._opened: list[Any] = []
+        for store in (one for named in stores.stores.values() for one in named.values()):
+            store.create_new_partition = self._noting(store.create_new_partition)
+
+    def _noting(self, make: Callable[[int], Any]) -> Callable[[int], Any]:
+        def noted(partition: int) -> Any:
+            made = make(partition)
+            self._opened.append(made)
+            return made
+
+        return noted
+
+    def release(self) -> None:
+        """Let go of all of them, closed or not. What was not flushed lies in their own logs."""
+        for one in self._opened:
+            one._cf_cache, one._cf_handle_cache, one._db = {}, {}, None
+        self._opened.clear()

@@ -20,7 +20,7 @@ from candlewick.adapters.stream.quix.progress import Progress
 from candlewick.adapters.stream.quix.state import QuixState, StoredKey
 from candlewick.contracts.operators import Operator
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Fenced, Retryable
+from candlewick.kernel.errors import CandlewickError, Corrupt, Fatal, Fenced, Retryable, StorageFull
 from candlewick.ports.log import LogCorrupt, LogUnavailable, RecordTooLarge
 from candlewick.ports.stream import StreamStats, StreamStopped
 
@@ -33,6 +33,7 @@ _LOOK_S = 0.02
 _STOP_S = 0.05
 _LAG_EVERY_NS = 1_000_000_000
 _ENDED_S = 0.001
+_NO_ROOM = "No space left on device"
 
 
 class InputExpired(Corrupt):
@@ -178,6 +179,7 @@ class Worker:
             raise self._judged(error, engine) from error
         finally:
             self._engine = None
+            engine.release()
 
     def _new_engine(self) -> "Engine":
         from candlewick.adapters.stream.quix.engine import Engine
@@ -200,8 +202,10 @@ class Worker:
             found = bare(engine.broken or KafkaException(KafkaError(KafkaError._FAIL)))
         if isinstance(found, CandlewickError):
             return found
+        where = self._settings["state_dir"]
+        if _NO_ROOM in str(found):
+            return StorageFull(f"the disk of the state is full, was {where!r}", hint="Make room; nothing is lost")
         if isinstance(found, InvalidStoreChangelogOffset):
-            where = self._settings["state_dir"]
             return StateUnusable(
                 f"the stored state is ahead of its changelog, was in {where!r}",
                 hint="A changelog was deleted or made anew; when that was meant, delete the folder",
