@@ -1,8 +1,10 @@
 """The two gates: ``check`` (fast, before every commit) and ``test`` (everything, as the pipeline runs it).
 
 A gate is a list of steps. Steps of one stage run side by side on two lanes; stages follow one another, so that what
-measures time or kills processes has the machine to itself. Every command is printed, every step's output is kept in
-.dev/log, and the last line adds up all tests in the form ``N passed, N failed, N skipped``.
+measures time or kills processes has the machine to itself. Tests that failed beside others are run a second time and
+alone, and those that pass then are named: a busy machine is no fault of the product, and no secret. Every command is
+printed, every step's output is kept in .dev/log, and the last line adds up all tests in the form ``N passed, N failed,
+N skipped``.
 """
 
 import argparse
@@ -25,12 +27,14 @@ REPORTS = ROOT / ".dev/reports"
 PY = sys.executable
 NO_TESTS = 5  # pytest's exit status when it selected none
 SLOWEST = ("--durations=12", "--durations-min=2")
+MANY = 12  # so many failures are no accident
 SLOW = "e2e or kill or wheel or slow or serial or cluster"
 
 
 @dataclass
 class Step:
-    """One command of a gate. ``report`` is the JUnit file its tests are counted from, if it runs tests."""
+    """One command of a gate. ``report`` is the JUnit file its tests are counted from, if it runs tests; ``alone`` the
+    command that runs those that failed again, one after the other; ``shaky`` names the tests that passed only then."""
 
     name: str
     command: list[str]
@@ -42,6 +46,8 @@ class Step:
     counts: tuple[int, int, int] = (0, 0, 0)
     env: dict[str, str] = field(default_factory=dict)
     may_fail: bool = False
+    alone: list[str] | None = None
+    shaky: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> str:
@@ -58,10 +64,23 @@ def pytest_step(
     """Tests of some folders under a marker expression; folders that are not there yet are left out."""
     here = [path for path in paths if (ROOT / path).exists()]
     report = REPORTS / f"{re.sub('[^a-z0-9]+', '-', name)}.xml"
-    command = [PY, "-m", "pytest", "-q", "-m", mark, f"--junitxml={report}", *SLOWEST, *extra]
-    if workers > 1:
-        command += ["-n", str(workers), "--dist", dist]
-    return Step(name, [*command, *(here or ["--collect-only", "--ignore=tests"])], report)
+    command = [PY, "-m", "pytest", "-q", "-m", mark, "-o", f"cache_dir={report.with_suffix('')}", *SLOWEST, *extra]
+    command += here or ["--collect-only", "--ignore=tests"]
+    side_by_side = ["-n", str(workers), "--dist", dist] if workers > 1 else []
+    alone = [*command, "--lf", f"--junitxml={second(report)}"]
+    return Step(name, [*command, f"--junitxml={report}", *side_by_side], report, alone=alone)
+
+
+def second(report: Path) -> Path:
+    """Where the second run of what failed is reported."""
+    return report.with_name(f"{report.stem}-alone.xml")
+
+
+def failures(report: Path) -> set[str]:
+    """The tests that a JUnit file says failed, by class and name."""
+    cases = ElementTree.parse(report).getroot().iter("testcase")
+    bad = (one for one in cases if one.find("failure") is not None or one.find("error") is not None)
+    return {f"{one.get('classname')}::{one.get('name')}" for one in bad}
 
 
 def count(step: Step) -> tuple[int, int, int]:
@@ -91,10 +110,37 @@ def run(step: Step) -> Step:
     begin = time.perf_counter()
     if step.report:
         step.report.unlink(missing_ok=True)
+        shutil.rmtree(step.report.with_suffix(""), ignore_errors=True)
+    done = ran(step, step.command)
+    step.status, step.output = done.returncode, done.stdout
+    step.counts = count(step)
+    (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
+    if step.report and step.alone and step.report.is_file() and 0 < len(failures(step.report)) <= MANY:
+        look_again(step, step.alone, step.report)
+    step.seconds = time.perf_counter() - begin
+    print(f"{step.seconds:6.1f} s  {step.name}: {step.verdict}", flush=True)
+    return step
+
+
+def look_again(step: Step, command: list[str], report: Path) -> None:
+    """Run what failed a second time, alone, and count it as it ended then."""
+    before = failures(report)
+    print(f"        {step.name}: {len(before)} failed and run again, alone", flush=True)
+    second(report).unlink(missing_ok=True)
+    done = ran(step, command)
+    after = failures(second(report)) if second(report).is_file() else before
+    step.status, step.shaky = done.returncode, tuple(sorted(before - after))
+    step.output += f"\n--- again, alone:\n{done.stdout}"
+    passed, _, skipped = step.counts
+    step.counts = (passed + len(step.shaky), len(before) - len(step.shaky), skipped)
+    (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
+
+
+def ran(step: Step, command: list[str]) -> "subprocess.CompletedProcess[str]":
     # without bytecode every worker compiles every test anew: 4 s of processor time each
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(
-        step.command,
+    return subprocess.run(
+        command,
         cwd=step.cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -103,11 +149,6 @@ def run(step: Step) -> Step:
         env={**kept, **step.env},
         check=False,
     )
-    step.status, step.output, step.seconds = done.returncode, done.stdout, time.perf_counter() - begin
-    step.counts = count(step)
-    (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
-    print(f"{step.seconds:6.1f} s  {step.name}: {step.verdict}", flush=True)
-    return step
 
 
 def shown(step: Step) -> str:
@@ -131,10 +172,9 @@ def static_steps() -> list[Step]:
 
 
 def servers_step() -> Step:
-    """The real servers, fetched and started while what needs none runs. Who may not install packages goes without
-    those that cannot be had; the tests that want one skip and say so."""
-    may_install = os.geteuid() == 0 and shutil.which("apt-get") is not None
-    return Step("servers", [PY, "-m", "tools.servers", "start"], may_fail=not may_install)
+    """The real servers, fetched and started while what needs none runs. Those that cannot be had here are named, and
+    the tests that want one skip and say so."""
+    return Step("servers", [PY, "-m", "tools.servers", "start"], may_fail=True)
 
 
 def web_ready() -> bool:
@@ -147,6 +187,7 @@ def check() -> list[list[Step]]:
         # many wait more than they work; Schemathesis questions a running product only and takes a second to load
         mark=f"not ({SLOW})", workers=4, extra=("-p", "no:schemathesis"),
     )  # fmt: skip
+    fast.alone = None
     steps = [fast, *static_steps()]
     if web_ready():
         web = ROOT / "web"
@@ -156,8 +197,8 @@ def check() -> list[list[Step]]:
     return [steps]
 
 
-def test(*, servers: bool) -> list[list[Step]]:
-    """``servers``: start the real ones first, and run what needs a whole cluster of them."""
+def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
+    """``servers``: start the real ones first. ``clusters``: also what takes minutes on a whole cluster of processes."""
     tests = ("architecture", "unit", "contract", "conformance", "property", "simulation", "integration")
     folders = tuple(f"tests/{name}" for name in tests)
     web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
@@ -170,7 +211,7 @@ def test(*, servers: bool) -> list[list[Step]]:
         # they wait for markets more than they work; a file's tests share the product that they started
         [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
     ]
-    if servers:
+    if clusters:
         stages.append([pytest_step("cluster", "tests", mark="cluster", workers=1)])
     # without a browser ./dev has said so already
     if web and "CANDLEWICK_CHROMIUM" in os.environ:
@@ -196,11 +237,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./dev", description=__doc__)
     parser.add_argument("gate", choices=("check", "test"))
     parser.add_argument("--only", help="steps whose name holds this text")
+    parser.add_argument("--no-servers", action="store_true", help="test: what needs a real server skips")
     parser.add_argument(
-        "--servers", action="store_true", help="test: start the real servers, and run what needs them too"
+        "--all", action="store_true", help="test: also whole clusters, their upgrade, chaos and Ray (half an hour more)"
     )
     args = parser.parse_args()
-    stages = check() if args.gate == "check" else test(servers=args.servers)
+    stages = check() if args.gate == "check" else test(servers=not args.no_servers or args.all, clusters=args.all)
     if args.only:
         stages = [kept for stage in stages if (kept := [step for step in stage if args.only in step.name])]
     for folder in (LOGS, REPORTS):
@@ -219,6 +261,9 @@ def main() -> int:
     for step in steps:
         columns = "".join(f"{n or '':>8}" for n in step.counts)
         print(f"{step.name:<30}{step.seconds:>8.1f}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip())
+    for step in steps:
+        for name in step.shaky:
+            print(f"passed only alone, at the second try: {name} ({step.name})")
     print(f"{'in all':<30}{time.perf_counter() - begin:>8.1f}")
     if failed:
         print(f"Failed: {', '.join(step.name for step in failed)}. Full output is in .dev/log.")

@@ -39,6 +39,42 @@ def test_pytest_s_report_is_added_up(tmp_path):
     assert (step.verdict, step.counts) == ("FAILED", (4, 3, 3))
 
 
+def suite(folder, body):
+    """A step over one file of tests, as a gate runs it."""
+    (folder / "test_some.py").write_text(body)
+    step = gates.pytest_step("some", mark="not slow", workers=1, extra=("-p", "no:schemathesis", "-c", "/dev/null"))
+    for command in (step.command, step.alone):
+        command[command.index("--collect-only") : command.index("--ignore=tests") + 1] = [str(folder)]
+    return step
+
+
+def test_what_passes_alone_is_counted_as_passed_and_named(tmp_path):
+    body = """
+import pathlib
+seen = pathlib.Path(__file__).with_name("seen")
+def test_fine(): pass
+def test_shaky():
+    was = seen.exists()
+    seen.touch()
+    assert was
+"""
+    step = gates.run(suite(tmp_path, body))
+    assert (step.verdict, step.counts) == ("ok", (2, 0, 0))
+    assert [name.rpartition("::")[2] for name in step.shaky] == ["test_shaky"]
+
+
+def test_what_fails_twice_has_failed(tmp_path):
+    step = gates.run(suite(tmp_path, "def test_fine(): pass\ndef test_bad(): assert False\n"))
+    assert (step.verdict, step.counts, step.shaky) == ("FAILED", (1, 1, 0), ())
+    assert "again, alone" in step.output
+
+
+def test_many_failures_are_no_accident(tmp_path):
+    step = gates.run(suite(tmp_path, "".join(f"def test_{n}(): assert False\n" for n in range(gates.MANY + 1))))
+    assert (step.verdict, step.counts) == ("FAILED", (0, gates.MANY + 1, 0))
+    assert "again, alone" not in step.output
+
+
 def test_an_old_report_is_not_counted(tmp_path):
     report = tmp_path / "some.xml"
     report.write_text('<testsuites><testsuite tests="10" failures="0" errors="0" skipped="0"/></testsuites>')
@@ -87,7 +123,8 @@ def test_the_gate_ends_with_one_line_that_adds_up_and_names_what_failed(monkeypa
 
 
 def test_everything_that_has_tests_is_in_the_full_gate():
-    said = " ".join(word for stage in gates.test(servers=True) for step in stage for word in step.command)
+    stages = gates.test(servers=True, clusters=True)
+    said = " ".join(word for stage in stages for step in stage for word in step.command)
     for folder in ("architecture", "unit", "contract", "conformance", "property", "simulation", "integration"):
         assert not (ROOT / "tests" / folder).exists() or f"tests/{folder}" in said
 
