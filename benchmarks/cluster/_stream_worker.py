@@ -1,6 +1,6 @@
 """One worker in a process of its own, so that its CPU is its own.
 
-    python -m benchmarks.cluster._stream_worker KIND BROKERS PREFIX FOLDER
+    python -m benchmarks.cluster._stream_worker KIND BROKERS PREFIX FOLDER MEMBER
 
 KIND: ``quix`` our runtime on Quix Streams; ``bare`` a loop on the plain client with the same operator, state in memory
 and no changelog: the floor; ``windows`` Quix's own windows on one trade a message. It says ``ready``, works until its
@@ -52,9 +52,12 @@ class Watch:
         self.committed(1)
 
     def told(self) -> dict[str, float]:
-        assert self.first is not None
+        if self.first is None:
+            return {"wall": 0.0, "cpu": 0.0, "began": 0.0, "ended": 0.0, "messages": 0, "commits": 0}
         wall, cpu = self.last[0] - self.first[0], self.last[1] - self.first[1]
-        return {"wall": wall, "cpu": cpu, "messages": self.messages, "commits": self.commits}
+        began, ended = self.first[0], self.last[0]
+        done = {"messages": self.messages, "commits": self.commits}
+        return {"wall": wall, "cpu": cpu, "began": began, "ended": ended, **done}
 
 
 async def _until_told() -> None:
@@ -62,7 +65,7 @@ async def _until_told() -> None:
     await asyncio.to_thread(sys.stdin.read)
 
 
-def quix(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> None:
+def quix(brokers: str, options: KafkaOptions, folder: Path, member: str, watch: Watch) -> None:
     async def work() -> None:
         pending = 0
 
@@ -79,7 +82,7 @@ def quix(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> Non
         runtime = QuixStreamRuntime(
             brokers,
             clock=SystemClock(),
-            member="bench",
+            member=member,
             state_dir=folder,
             topics=shared.TOPICS,
             options=options,
@@ -117,7 +120,7 @@ class _Memory:
                 self._entries[self._key, name] = value
 
 
-def bare(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> None:
+def bare(brokers: str, options: KafkaOptions, folder: Path, member: str, watch: Watch) -> None:
     names = Names(shared.TOPICS, options.prefix)
     reading = options.reading(brokers, "bare", "bare", "bench") | {
         "fetch.wait.max.ms": 5,
@@ -165,7 +168,7 @@ def bare(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> Non
         client.close()
 
 
-def windows(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> None:
+def windows(brokers: str, options: KafkaOptions, folder: Path, member: str, watch: Watch) -> None:
     from quixstreams import Application
     from quixstreams.dataframe.windows import First, Last, Max, Min, Sum
 
@@ -193,11 +196,15 @@ def windows(brokers: str, options: KafkaOptions, folder: Path, watch: Watch) -> 
     app.run(timeout=8)
 
 
-KINDS: dict[str, Callable[[str, KafkaOptions, Path, Watch], None]] = {"quix": quix, "bare": bare, "windows": windows}
+KINDS: dict[str, Callable[[str, KafkaOptions, Path, str, Watch], None]] = {
+    "quix": quix,
+    "bare": bare,
+    "windows": windows,
+}
 
 if __name__ == "__main__":
-    kind, brokers_, prefix_, folder_ = sys.argv[1:5]
+    kind, brokers_, prefix_, folder_, member_ = sys.argv[1:6]
     watch_ = Watch()
     warm_all()
-    KINDS[kind](brokers_, KafkaOptions(prefix=prefix_), Path(folder_), watch_)
+    KINDS[kind](brokers_, KafkaOptions(prefix=prefix_), Path(folder_), member_, watch_)
     print(json.dumps(watch_.told()), flush=True)
