@@ -113,6 +113,10 @@ class Feed(Protocol):
 
     async def unfollow(self, symbols: Sequence[str]) -> None: ...
 
+    def waiting_bytes(self) -> int:
+        """Of trades that wait on disk because the sink is congested."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import msgspec
 import pytest
@@ -115,5 +116,8 @@ async def test_every_reply_carries_correlation_id_and_mode(tmp_path, services):
         assert json.loads(body)["code"] == "NOT_FOUND"
         _, _, metrics = await AsgiClient(host.hosted["first"].app, "x").get("/metrics")
         assert b'candlewick_service_state{service="first",state="ready"} 1.0' in metrics
+        held = re.search(rb"^candlewick_log_bytes (\S+)", metrics, re.MULTILINE)
+        assert held is not None
+        assert float(held[1]) >= (tmp_path / "log.db").stat().st_size > 0
         _, _, found = await AsgiClient(host.hosted["first"].app, "x").get("/health/dependencies")
         assert json.loads(found)["dependencies"]["log"]["ok"]

@@ -1,6 +1,7 @@
 """The embedded profile: SQLite files, memory and a local folder, all in one data dir; no server, no network needed."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class EmbeddedResources(Machine):
             ),
         )
         self.log: EventLog = self._sqlite_log
+        self.metrics.before_export(self._measure)
         self.cache: Cache = MemoryCache(self.clock, max_bytes=_CACHE_BYTES)
         self.objects: Objects = LocalObjects(data_dir / "objects", self.clock, self.ids)
 
@@ -58,6 +60,11 @@ class EmbeddedResources(Machine):
         await self.objects.close()
         await self.cache.close()
         await self.log.close()
+
+    def _measure(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # SQLite takes its own files away at a close
+            size = sum(file.stat().st_size for file in self.data_dir.glob("log.db*"))
+            self.metrics.gauge("log_bytes", size)
 
     async def _expire(self) -> None:
         while True:

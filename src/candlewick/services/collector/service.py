@@ -41,6 +41,7 @@ class Collector:
         self.played = asyncio.Event()
 
     async def start(self) -> None:
+        self._context.metrics.before_export(self._export)
         self._context.background("writer", self._writer.run())
         if self._settings.replay_paths:
             self._context.background("playback", self._play())
@@ -110,6 +111,10 @@ class Collector:
                 continue
             following = wanted
             await self._changed.wait()
+
+    def _export(self) -> None:
+        waiting = self._feed.waiting_bytes() if self._feed is not None else 0
+        self._context.metrics.gauge("feed_spool_bytes", waiting, self._settings.exchange)
 
     def health(self) -> Health:
         states = dict(self.sink.connections)

@@ -209,6 +209,9 @@ class FollowsNobody(_Around):
             async def unfollow(self, symbols: Sequence[str]) -> None:
                 return
 
+            def waiting_bytes(self) -> int:
+                return 0
+
         return Deaf()
 
 

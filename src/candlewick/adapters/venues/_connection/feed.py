@@ -147,6 +147,10 @@ class LiveFeed:
             with suppress(asyncio.CancelledError):
                 await task
 
+    def waiting_bytes(self) -> int:
+        """In the spool."""
+        return self._spool.bytes if self._spool is not None else 0
+
     async def close(self) -> None:
         """Ends ``run``; what is gathered is handed over first, what is spooled stays for the next start."""
         self._closing.set()

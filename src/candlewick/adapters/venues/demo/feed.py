@@ -64,6 +64,10 @@ class DemoFeed:
             if tape is not None:
                 tape.gatherer.lost("disconnect", self._clock.now_ns(), self._sink)
 
+    def waiting_bytes(self) -> int:
+        """None: a model waits for its sink."""
+        return 0
+
     async def close(self) -> None:
         """Says that nothing is alive any more; gives nothing afterwards."""
         if not self._is_closed and self._polled:
