@@ -8,6 +8,8 @@ What is changed, and why:
 - partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
+- a commit is given up when the brokers have given its transaction up: positions that were on their way to a broker that
+  hung may never be answered (librdkafka 2.12.1), and Quix would wait for ever;
 - a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
   often the longer a commit takes, so that most of the time is work;
 - restoring ends when there is nothing left to read, without waiting out a whole second;
@@ -133,6 +135,7 @@ class Engine(Application):
         self._work = work
         self._admin_of_ours = admin
         self._patience_s = kafka.transaction_s + kafka.answer_within_s
+        self._commit_within_s = kafka.transaction_s
         self._verdict_s = 2 * kafka.heartbeat_s + 0.5
         self.seat_is_taken = False
         #: What was raised inside the client's poll; where another callback follows, the client forgets it.
@@ -251,7 +254,7 @@ class Engine(Application):
             def commit(positions: Any, group: Any, timeout: float | None = None) -> None:
                 self._work.ended()
                 self._is_in_hand = False
-                end(positions, group, timeout)
+                end(positions, group, self._commit_within_s if timeout is None else timeout)
                 self._work.committed()
                 took = time.monotonic() - self._commit_began
                 self._context.commit_interval = min(max(self._commit_s, _COMMIT_SHARE * took), _COMMIT_S_MAX)

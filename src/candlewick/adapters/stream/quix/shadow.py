@@ -289,7 +289,8 @@ class Handover:
         try:
             offsets = [TopicPartition(*place, at) for place, at in positions.items()]
             if offsets:
-                producer.send_offsets_to_transaction(offsets, client.consumer_group_metadata())
+                group_now = client.consumer_group_metadata()
+                producer.send_offsets_to_transaction(offsets, group_now, self._options.transaction_s)
         finally:
             client.close()
 
