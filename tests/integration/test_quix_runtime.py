@@ -1,10 +1,13 @@
 """What the runtime on Quix Streams meets on real brokers beside the suite's laws."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import quixstreams.kafka
 from confluent_kafka import Producer
 
 from candlewick.adapters._kafka.admin import LATEST, Admin
@@ -14,6 +17,7 @@ from candlewick.adapters.stream.quix import QuixStreamRuntime
 from candlewick.adapters.stream.quix.worker import InputExpired
 from candlewick.kernel.errors import Conflict, Fenced
 from candlewick.kernel.system import SystemClock
+from candlewick.ports.log import LogUnavailable
 from candlewick.testing.conformance.stream_harness import (
     INPUT,
     OUTPUT,
@@ -57,6 +61,36 @@ async def test_input_that_left_by_retention_is_told_and_the_state_goes_on(harnes
     assert one.failures == []
     await one.runtime.stop()
     assert answers(await harness.written(OUTPUT)) == {"A-USDT": [*counted([1, 2]), (3, 5), (3, 5)]}
+
+
+async def test_a_commit_that_is_never_answered_is_left_to_another_worker(
+    harness: QuixHarness, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """As it was seen where a broker hung with the positions and died: the client waited without end."""
+    answer, asked = threading.Event(), threading.Event()
+    send = quixstreams.kafka.Producer.send_offsets_to_transaction
+
+    def swallowed(self: Any, *arguments: Any) -> None:
+        if not asked.is_set():
+            asked.set()
+            answer.wait()
+        send(self, *arguments)
+
+    monkeypatch.setattr(quixstreams.kafka.Producer, "send_offsets_to_transaction", swallowed)
+    request.addfinalizer(answer.set)
+    await harness.write(mixed(SYMBOLS, 1, 5))
+    one = await harness.start()
+    await one.caught_up()
+    assert asked.is_set()
+    assert isinstance(one.troubles[0], LogUnavailable)
+    await harness.write(mixed(SYMBOLS, 5, 7))
+    await one.caught_up()
+    answer.set()
+    await harness.write(mixed(SYMBOLS, 7, 9))
+    await one.caught_up()
+    assert one.failures == []
+    await one.runtime.stop()
+    assert answers(await harness.written(OUTPUT)) == {symbol: counted(range(1, 9)) for symbol in SYMBOLS}
 
 
 async def test_state_is_not_restored_while_a_transaction_is_open_on_its_changelog(harness: QuixHarness) -> None:

@@ -23,6 +23,7 @@ from candlewick.adapters.stream.quix.options import changelog_of
 from candlewick.adapters.stream.quix.state import Files, StateCorrupt, StoredKey
 from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.kernel.system import SystemClock
+from candlewick.ports.stream import StreamStats
 from candlewick.testing.conformance.stream_harness import TOPICS, Tally, said
 
 
@@ -150,6 +151,7 @@ def test_a_commit_that_was_given_up_leaves_nothing_to_the_next(tmp_path: Path) -
         on_step=lambda _: None,
         on_failure=lambda _: None,
         on_trouble=lambda _: None,
+        stats=StreamStats(),
     )
     produced: list[str] = []
 

@@ -137,7 +137,7 @@ class Engine(Application):
         self._patience_s = kafka.transaction_s + kafka.answer_within_s
         self._commit_within_s = kafka.transaction_s
         self._verdict_s = 2 * kafka.heartbeat_s + 0.5
-        self.seat_is_taken = False
+        self.seat_is_taken = self._is_left = False
         #: What was raised inside the client's poll; where another callback follows, the client forgets it.
         self.broken: Exception | None = None
         reading = kafka.reading(brokers, "stream", group.removeprefix(kafka.prefix), member)
@@ -193,7 +193,8 @@ class Engine(Application):
         _hasten(context.state_manager._recovery_manager, self._consumer, self._inputs)
 
     def release(self) -> None:
-        """After ``run``, however it ended."""
+        """Let go of the files: after ``run``, however it ended, or in the middle of it, when another takes the seat."""
+        self._is_left = True
         self._files.release()
 
     # -- one turn: a poll, its message, a commit when it is time ------------------------------------------------------
@@ -316,6 +317,9 @@ class Engine(Application):
 
     def _exception_handler(self, kind: Any, error: Any, trace: Any) -> Any:
         done = super()._exception_handler(kind, error, trace)  # type: ignore[no-untyped-call]
+        if self._is_left:
+            # Whoever polls again under a name that another has taken takes it back.
+            return done
         client = self._consumer._consumer
         # A static member that comes again has what it had before; one whose share was made up by somebody who had not
         # heard yet of all partitions must leave to be given another.

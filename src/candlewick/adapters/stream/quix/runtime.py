@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters._kafka.names import Names
@@ -13,8 +15,11 @@ from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.contracts.operators import Operator
 from candlewick.contracts.topics import CATALOGUE, Topic
 from candlewick.kernel.clock import Clock
-from candlewick.kernel.errors import CandlewickError, Conflict
+from candlewick.kernel.errors import CandlewickError, Conflict, Retryable
+from candlewick.ports.log import LogUnavailable
 from candlewick.ports.stream import StreamStats, StreamStopped
+
+_LOOK_S: Final = 0.5
 
 
 def _ignore(step: str) -> None:
@@ -61,6 +66,7 @@ class QuixStreamRuntime:
         self._admin = Admin(brokers, self._options)
         self._group, self._suffix, self._producer, self._step = group, suffix, producer, on_step
         self._worker: Worker | None = None
+        self._watch: asyncio.Task[None] | None = None
         self._stats = StreamStats()
 
     async def start(
@@ -84,8 +90,10 @@ class QuixStreamRuntime:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(on_trouble, error)
 
+        self._stats = StreamStats()
         inputs = {self._names.there(topic): self._names.partitions(topic) for topic in operator.consumes}
-        worker = Worker(
+        begin = partial(
+            Worker,
             operator,
             brokers=self._brokers,
             admin=self._admin,
@@ -102,26 +110,79 @@ class QuixStreamRuntime:
             on_step=self._step,
             on_failure=failed,
             on_trouble=troubled,
+            stats=self._stats,
         )
+        worker = begin()
         await asyncio.to_thread(worker.start)
-        self._worker, self._stats = worker, worker.stats
+        self._worker = worker
+        self._watch = asyncio.create_task(self._look_after(begin, failed, troubled))
+
+    async def _look_after(
+        self,
+        begin: Callable[[], Worker],
+        failed: Callable[[BaseException], None],
+        troubled: Callable[[CandlewickError], None],
+    ) -> None:
+        """Where a commit is never answered another worker takes the seat: what a hung broker has swallowed the client
+        waits for without end, whatever time it was given (librdkafka 2.12.1)."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if self._worker is None or not self._worker.is_unanswered():
+                continue
+            self._worker.leave()
+            troubled(
+                LogUnavailable("a commit was never answered", hint="A new client takes the seat and does it again")
+            )
+            other = begin()
+            try:
+                await self._begun(other)
+            except asyncio.CancelledError:
+                other.leave()
+                raise
+            except BaseException as error:
+                failed(error)
+                return
+            self._worker = other
+
+    async def _begun(self, worker: Worker) -> None:
+        while True:
+            try:
+                await asyncio.to_thread(worker.start)
+            except Retryable:
+                await asyncio.sleep(_LOOK_S)
+            else:
+                return
+
+    async def _let_go(self) -> None:
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.cancel()
+            await asyncio.wait([watch])
 
     async def stop(self) -> None:
+        await self._let_go()
         worker, self._worker = self._worker, None
         if worker is not None:
             await asyncio.to_thread(worker.stop)
 
     async def abandon(self) -> None:
         """Let go as a killed process would: nothing more is committed, the group hears nothing. For tests."""
+        await self._let_go()
         worker, self._worker = self._worker, None
         if worker is not None:
             await asyncio.to_thread(worker.abandon)
 
     async def caught_up(self) -> None:
-        worker = self._worker
-        if worker is None:
-            raise StreamStopped("no operator is running")
-        await asyncio.to_thread(worker.wait)
+        while (worker := self._worker) is not None:
+            try:
+                await asyncio.to_thread(worker.wait)
+            except StreamStopped:
+                if not worker.is_left or self._watch is None:
+                    raise
+                await asyncio.sleep(_LOOK_S)
+            else:
+                return
+        raise StreamStopped("no operator is running")
 
     def stats(self) -> StreamStats:
         return self._stats

@@ -33,6 +33,8 @@ _LOOK_S = 0.02
 _STOP_S = 0.05
 _LAG_EVERY_NS = 1_000_000_000
 _ENDED_S = 0.001
+# Asked for an answer within the time of a transaction, the client gives it or says no; a second later it never will.
+_ANSWER_S = 2.0
 _NO_ROOM = "No space left on device"
 
 
@@ -74,8 +76,9 @@ class Worker:
         on_step: Callable[[str], None],
         on_failure: Callable[[BaseException], None],
         on_trouble: Callable[[CandlewickError], None],
+        stats: StreamStats,
     ) -> None:
-        self.stats = StreamStats()
+        self.stats = stats
         self._names, self._options, self._clock = names, options, clock
         self._inputs, self._suffix = inputs, suffix
         self._on_step, self._on_failure, self._on_trouble = on_step, on_failure, on_trouble
@@ -92,11 +95,13 @@ class Worker:
             "topics": list(inputs),
         }
         self._member = member
+        self._unanswered_ns = int((options.transaction_s + _ANSWER_S) * 1e9)
         self._engine: Engine | None = None
         self._round = Round()
         self._is_ending = False
         self._is_abandoned = False
         self._counted_ns = 0
+        self._asked_ns: int | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"operator-{operator.name}", daemon=True)
 
@@ -112,7 +117,7 @@ class Worker:
         they have ended the transaction themselves."""
         self._stop.set()
         deadline = time.monotonic() + self._options.transaction_s + self._options.send_within_s
-        while self._thread.is_alive() and time.monotonic() < deadline:
+        while self._thread.is_alive() and not self._is_abandoned and time.monotonic() < deadline:
             # Told again, because an engine that is only beginning forgets it.
             engine = self._engine
             if engine is not None:
@@ -124,6 +129,24 @@ class Worker:
         self._is_abandoned = True
         self._stop.set()
         self._thread.join()
+
+    def is_unanswered(self) -> bool:
+        """Whether a commit has waited for the brokers' answer for longer than any transaction lives."""
+        asked = self._asked_ns
+        return asked is not None and self._clock.monotonic_ns() - asked > self._unanswered_ns
+
+    @property
+    def is_left(self) -> bool:
+        """Whether nobody waits for its thread any more."""
+        return self._is_abandoned
+
+    def leave(self) -> None:
+        """Let go of the thread where it stands: it waits for what never comes, and another is to have its seat and its
+        files. Should it ever go on, it finds itself fenced and ends unheard."""
+        self._is_abandoned = True
+        self._stop.set()
+        if self._engine is not None:
+            self._engine.release()
 
     def wait(self) -> None:
         """Until all that is visible now is done, by whichever member."""
@@ -155,6 +178,8 @@ class Worker:
                 try:
                     self._live()
                 except Retryable as error:
+                    if self._is_abandoned:
+                        break
                     if not self.stats.refusal.startswith(error.code):
                         self._on_trouble(error)
                     self.stats.refusal = f"{error.code}: {error}"
@@ -162,7 +187,8 @@ class Worker:
         except SimulatedCrash:
             pass
         except BaseException as error:
-            self._on_failure(error)
+            if not self._is_abandoned:
+                self._on_failure(error)
         finally:
             self._is_ending = False
 
@@ -178,7 +204,7 @@ class Worker:
         except Exception as error:
             raise self._judged(error, engine) from error
         finally:
-            self._engine = None
+            self._engine = self._asked_ns = None
             engine.release()
 
     def _new_engine(self) -> "Engine":
@@ -263,9 +289,13 @@ class Worker:
         self._step("submitting")
 
     def ended(self) -> None:
+        self._asked_ns = self._clock.monotonic_ns()
         self._step("submitted")
 
     def committed(self) -> None:
+        self._asked_ns = None
+        if self._is_abandoned:
+            raise SimulatedCrash
         done, self._round = self._round, Round()
         stats = self.stats
         stats.messages += done.messages
