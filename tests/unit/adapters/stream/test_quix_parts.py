@@ -185,6 +185,7 @@ def test_a_member_whose_share_lacks_a_changelog_leaves_to_be_given_another(monke
 
     engine = Engine.__new__(Engine)
     engine._consumer = SimpleNamespace(_consumer=Client())  # type: ignore[assignment]
+    engine._is_left = False
     monkeypatch.setattr(Application, "_exception_handler", lambda *_: False)
     assert engine._exception_handler(type(error), error, None) is False
     assert engine._consumer._consumer.left is leaves
