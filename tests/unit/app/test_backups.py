@@ -42,6 +42,7 @@ async def stores(folder: Path, objects: Path, **options: Any) -> AsyncIterator[A
         await store.close()
 
 
+@pytest.mark.slow
 async def test_everything_comes_back(tmp_path: Path) -> None:
     async with stores(tmp_path / "a", tmp_path / "kept") as ours, stores(tmp_path / "b", tmp_path / "kept") as theirs:
         await fill(ours, gaps=25_000)

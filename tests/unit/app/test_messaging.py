@@ -358,6 +358,7 @@ async def test_law_14_of_two_processes_of_a_service_one_relays_and_the_other_tak
     assert bench.failures == []
 
 
+@pytest.mark.slow
 async def test_caught_up_means_that_followers_and_handlers_have_what_was_there(bench):
     heard, handled = [], []
 

@@ -48,6 +48,7 @@ def suite(folder, body):
     return step
 
 
+@pytest.mark.slow
 def test_what_passes_alone_is_counted_as_passed_and_named(tmp_path):
     body = """
 import pathlib
@@ -63,12 +64,14 @@ def test_shaky():
     assert [name.rpartition("::")[2] for name in step.shaky] == ["test_shaky"]
 
 
+@pytest.mark.slow
 def test_what_fails_twice_has_failed(tmp_path):
     step = gates.run(suite(tmp_path, "def test_fine(): pass\ndef test_bad(): assert False\n"))
     assert (step.verdict, step.counts, step.shaky) == ("FAILED", (1, 1, 0), ())
     assert "again, alone" in step.output
 
 
+@pytest.mark.slow
 def test_many_failures_are_no_accident(tmp_path):
     step = gates.run(suite(tmp_path, "".join(f"def test_{n}(): assert False\n" for n in range(gates.MANY + 1))))
     assert (step.verdict, step.counts) == ("FAILED", (0, gates.MANY + 1, 0))

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from candlewick.adapters.log.sqlite import LogOptions, SqliteEventLog
 from candlewick.kernel.system import SystemClock
 from candlewick.testing.conformance.log_harness import (
@@ -18,6 +20,7 @@ from candlewick.testing.conformance.log_harness import (
 BOUND = 2_000_000
 
 
+@pytest.mark.slow
 async def test_oldest_leave_until_the_log_fits_and_the_file_shrinks(tmp_path: Path) -> None:
     log = SqliteEventLog(tmp_path, SystemClock(), topics=TOPICS, options=LogOptions(retention_bytes=BOUND))
     await log.open()

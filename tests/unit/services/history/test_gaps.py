@@ -37,6 +37,7 @@ async def closed(h):
     return await h.until(look)
 
 
+@pytest.mark.slow
 async def test_a_suspected_gap_is_repaired_and_says_so(house):
     async with house(repair="true") as h:
         at = now_minute(h, 5)
@@ -140,6 +141,7 @@ async def test_nothing_is_published_when_the_venue_agrees(house):
         assert (await h.stored()).revision.tolist() == [0]
 
 
+@pytest.mark.slow
 async def test_a_venue_that_does_not_answer_costs_only_time(house):
     async with house(repair="true", repair_tries="2") as h:
         at = now_minute(h, 10)
@@ -153,6 +155,7 @@ async def test_a_venue_that_does_not_answer_costs_only_time(house):
         assert gap["state"] == "repaired"
 
 
+@pytest.mark.slow
 async def test_a_gap_is_lost_when_the_venue_cannot_give_it_and_found_when_it_can(house):
     async with house(repair="true", repair_tries="1", lost_again_hours="0.0003") as h:
         at = now_minute(h, 10)

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from candlewick.app.configuration import read
 from candlewick.app.profiles.embedded import EmbeddedResources
 from candlewick.app.registry import load
@@ -28,6 +30,7 @@ async def _told(resources: EmbeddedResources, least: int) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_a_log_that_knows_no_symbol_is_told_once(tmp_path: Path) -> None:
     config = read(data_dir=tmp_path, flags=["market.exchange=demo"], environ={})
     schema = load("market").schema
