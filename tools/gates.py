@@ -204,9 +204,20 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
     web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
     stages = [
         [*([servers_step()] if servers else []), *web, *static_steps()],
-        [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial or cluster)", workers=2)],
+        # on servers they wait more than they work
+        [
+            pytest_step(
+                "tests", *folders, mark="not (e2e or kill or wheel or serial or cluster)", workers=3 if servers else 2
+            )
+        ],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
         [pytest_step("kills", "tests", mark="kill and not cluster", workers=2)],
+        # what comes now wants none of them, and their idling costs a fifth of a core
+        *(
+            [[Step("servers away", [PY, "-m", "tools.servers", "stop"])]]
+            if servers and not clusters and not running()
+            else []
+        ),
         [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
         # they wait for markets more than they work; a file's tests share the product that they started
         [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
@@ -219,16 +230,21 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
     return stages
 
 
+def running() -> set[str]:
+    """The real servers that run now, by name."""
+    from tools.servers.__main__ import everything
+
+    return {name for name, server in everything().items() if server.pids()}
+
+
 @contextmanager
 def servers_as_found() -> Iterator[None]:
     """Servers that ran before go on; those that a gate started are stopped with it."""
-    from tools.servers.__main__ import NAMES, everything
-
-    before = {name for name, server in everything().items() if server.pids()}
+    before = running()
     try:
         yield
     finally:
-        ours = [name for name in NAMES if name not in before and everything()[name].pids()]
+        ours = sorted(running() - before)
         if ours:
             subprocess.run([PY, "-m", "tools.servers", "stop", *ours], cwd=ROOT, check=False)
 
