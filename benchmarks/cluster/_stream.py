@@ -1,6 +1,7 @@
 """What the stream benchmark's workers share: topics of their own, and trades as the collector writes them."""
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from candlewick.contracts.topics import NORMALIZED_OHLCV, OPEN_OHLCV, RAW_MARKET
 from candlewick.kernel.ids import uuid7
 from candlewick.ports.log import LogUnavailable, NewRecord
 
-PARTITIONS = 8
+PARTITIONS = int(os.environ.get("BENCH_PARTITIONS", "8"))
 RAW = replace(RAW_MARKET_DATA, partitions=PARTITIONS)
 CANDLES = replace(NORMALIZED_OHLCV, partitions=PARTITIONS)
 OPEN = replace(OPEN_OHLCV, partitions=PARTITIONS)

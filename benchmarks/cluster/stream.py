@@ -3,6 +3,7 @@ client with the same operator (no changelog: the floor), and beside Quix's own w
 
 Two shapes [23]: a replay of full batches, and a live feed of 500 symbols at rates drawn from the recordings, whose
 batches hold a few trades each. Workers are processes of their own. Asks for brokers (``./dev servers start kafka``).
+Every topic has 8 partitions, or as many as BENCH_PARTITIONS says: a transaction costs by the partitions it touches.
 """
 
 import json
