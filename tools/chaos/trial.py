@@ -85,7 +85,7 @@ class Run:
         outcome.trades = write(recording, self._plan.seed, seconds * self._plan.speed)
         self._say(f"input: {outcome.trades} trades of {', '.join(SYMBOLS)}, played at {self._plan.speed:g}x")
         links = Links(self._ground.addresses()["toxiproxy"], self._ground.links())
-        prefix = f"chaos{self._plan.seed}x{time.monotonic_ns() % 10**6}."
+        prefix = f"chaos{self._plan.seed % 10**8}x{time.monotonic_ns() % 10**6}."  # a role has 41 letters at most
         product = Product(folder, self._ground, links, prefix, launcher(self._plan.mutant), recording)
         expected = asyncio.ensure_future(facts_.oracle(recording, folder / "oracle"))
         subscribers = [Subscriber(product.port, *series) for series in _SERIES]
