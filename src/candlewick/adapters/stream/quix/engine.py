@@ -8,13 +8,11 @@ What is changed, and why:
 - partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
-- a commit is given up when the brokers have given its transaction up: positions that were on their way to a broker that
-  hung may never be answered (librdkafka 2.12.1), and Quix would wait for ever;
+- a commit is given up when the brokers have given its transaction up, where Quix would wait for ever;
 - a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
   often the longer a commit takes, so that most of the time is work;
 - restoring ends when there is nothing left to read, without waiting out a whole second;
-- the state's files are let go of also where they cannot be closed in order, as on a full disk, or no later engine of
-  this process could open them.
+- the state's files are let go of, closed or not (``state.Files``).
 """
 
 import contextlib
@@ -97,8 +95,10 @@ class Work(Protocol):
         ...
 
     def ended(self) -> None:
-        """All of it is with the brokers; only the end of the transaction is missing."""
+        """All of it is with the brokers; only the end of the transaction is missing, yes or no, until ``answered``."""
         ...
+
+    def answered(self) -> None: ...
 
     def committed(self) -> None: ...
 
@@ -255,7 +255,10 @@ class Engine(Application):
             def commit(positions: Any, group: Any, timeout: float | None = None) -> None:
                 self._work.ended()
                 self._is_in_hand = False
-                end(positions, group, self._commit_within_s if timeout is None else timeout)
+                try:
+                    end(positions, group, self._commit_within_s if timeout is None else timeout)
+                finally:
+                    self._work.answered()
                 self._work.committed()
                 took = time.monotonic() - self._commit_began
                 self._context.commit_interval = min(max(self._commit_s, _COMMIT_SHARE * took), _COMMIT_S_MAX)

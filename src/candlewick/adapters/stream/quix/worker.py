@@ -204,7 +204,7 @@ class Worker:
         except Exception as error:
             raise self._judged(error, engine) from error
         finally:
-            self._engine = self._asked_ns = None
+            self._engine = None
             engine.release()
 
     def _new_engine(self) -> "Engine":
@@ -292,8 +292,10 @@ class Worker:
         self._asked_ns = self._clock.monotonic_ns()
         self._step("submitted")
 
-    def committed(self) -> None:
+    def answered(self) -> None:
         self._asked_ns = None
+
+    def committed(self) -> None:
         if self._is_abandoned:
             raise SimulatedCrash
         done, self._round = self._round, Round()
