@@ -214,7 +214,7 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
         [pytest_step("kills", "tests", mark="kill and not cluster", workers=2)],
         # what comes now wants none of them, and their idling costs a fifth of a core
         *(
-            [[Step("servers away", [PY, "-m", "tools.servers", "stop"])]]
+            [[Step("servers away", [PY, "-m", "tools.servers", "stop"], may_fail=True)]]
             if servers and not clusters and not running()
             else []
         ),
