@@ -5,10 +5,12 @@ from typing import Any
 import asyncpg
 
 from candlewick.contracts.stream import CandleColumns
-from candlewick.testing.conformance.candles import DAY_S, candles, rows
+from candlewick.testing.conformance.candles import DAY_S, START_S, candles, rows
 from tests.postgres import url_of
 
-_DAY_NS = DAY_S * 10**9
+EVER = 1 << 62
+DAY_NS = DAY_S * 10**9
+START_NS = START_S * 10**9
 
 
 def first(n: int) -> CandleColumns:
@@ -26,7 +28,7 @@ async def ask(name: str, query: str) -> list[Any]:
 
 async def held_is_true(name: str, timeframe_s: int = 60) -> None:
     """What is counted beside the rows is what there is."""
-    span = _DAY_NS if timeframe_s <= 60 else 0
+    span = DAY_NS if timeframe_s <= 60 else 0
     counted = await ask(
         name,
         f"SELECT series, open_time / {span} * {span}, count(*), min(open_time), max(open_time) "

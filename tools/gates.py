@@ -76,11 +76,21 @@ def second(report: Path) -> Path:
     return report.with_name(f"{report.stem}-alone.xml")
 
 
+def outcomes(report: Path) -> dict[str, bool]:
+    """Whether each test of a JUnit file passed, by class and name; a skipped one is left out."""
+    cases = ElementTree.parse(report).getroot().iter("testcase") if report.is_file() else ()
+    found: dict[str, bool] = {}
+    for one in cases:
+        name = f"{one.get('classname')}::{one.get('name')}"
+        if one.find("skipped") is None:
+            is_bad = one.find("failure") is not None or one.find("error") is not None
+            found[name] = found.get(name, True) and not is_bad
+    return found
+
+
 def failures(report: Path) -> set[str]:
-    """The tests that a JUnit file says failed, by class and name."""
-    cases = ElementTree.parse(report).getroot().iter("testcase")
-    bad = (one for one in cases if one.find("failure") is not None or one.find("error") is not None)
-    return {f"{one.get('classname')}::{one.get('name')}" for one in bad}
+    """The tests that a JUnit file says failed."""
+    return {name for name, passed in outcomes(report).items() if not passed}
 
 
 def count(step: Step) -> tuple[int, int, int]:
@@ -115,7 +125,7 @@ def run(step: Step) -> Step:
     step.status, step.output = done.returncode, done.stdout
     step.counts = count(step)
     (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
-    if step.report and step.alone and step.report.is_file() and 0 < len(failures(step.report)) <= MANY:
+    if step.report and step.alone and 0 < len(failures(step.report)) <= MANY:
         look_again(step, step.alone, step.report)
     step.seconds = time.perf_counter() - begin
     print(f"{step.seconds:6.1f} s  {step.name}: {step.verdict}", flush=True)
@@ -128,8 +138,9 @@ def look_again(step: Step, command: list[str], report: Path) -> None:
     print(f"        {step.name}: {len(before)} failed and run again, alone", flush=True)
     second(report).unlink(missing_ok=True)
     done = ran(step, command)
-    after = failures(second(report)) if second(report).is_file() else before
-    step.status, step.shaky = done.returncode, tuple(sorted(before - after))
+    again = outcomes(second(report))
+    step.shaky = tuple(sorted(name for name in before if again.get(name)))
+    step.status = int(done.returncode != 0 or len(step.shaky) < len(before))
     step.output += f"\n--- again, alone:\n{done.stdout}"
     passed, _, skipped = step.counts
     step.counts = (passed + len(step.shaky), len(before) - len(step.shaky), skipped)

@@ -20,14 +20,10 @@ from tests.postgres import (
     needs_replica,
     url_of,
 )
-from tests.postgres_candles import ask, first, held_is_true
+from tests.postgres_candles import DAY_NS, EVER, START_NS, ask, first, held_is_true
 from tests.relay import relayed
 
 pytestmark = needs_postgres
-
-_EVER = 1 << 62
-_DAY_NS = DAY_S * 10**9
-_START_NS = START_S * 10**9
 
 
 async def test_days_are_partitions_with_brin_and_retention_drops_them(name: str, store: PostgresCandleStore) -> None:
@@ -45,14 +41,14 @@ async def test_days_are_partitions_with_brin_and_retention_drops_them(name: str,
         "WHERE indrelid = 'candles.candle_60_20231120'::regclass ORDER BY 1",
     )
     assert indexes == [("brin",), ("btree",)]
-    assert await store.drop_before(60, _START_NS + 2 * _DAY_NS + 60 * 10**9) == 2 * 1440 + 1
+    assert await store.drop_before(60, START_NS + 2 * DAY_NS + 60 * 10**9) == 2 * 1440 + 1
     assert await ask(name, listed) == [(f"candles.{one}",) for one in partitions[2:]]
     await held_is_true(name)
     # Of what is gone new rows may come, and its partition with them, also from a store that saw it last.
     assert await store.append("binance", "BTC-USDT", rows(sent, slice(0, 10))) == 10
     other = PostgresCandleStore(url_of(name))
     await other.open()
-    assert await other.drop_before(60, _START_NS + _DAY_NS) == 10
+    assert await other.drop_before(60, START_NS + DAY_NS) == 10
     assert await store.append("binance", "BTC-USDT", rows(sent, slice(0, 20))) == 20
     await other.close()
     await held_is_true(name)
@@ -63,8 +59,8 @@ async def test_a_window_touches_only_its_partitions(name: str, store: PostgresCa
     await store.append("binance", "BTC-USDT", candles(10 * 1440))
     plan = await ask(
         name,
-        f"EXPLAIN SELECT open FROM candles.candle_60 WHERE series = 1 AND open_time >= {_START_NS + _DAY_NS} "
-        f"AND open_time < {_START_NS + 2 * _DAY_NS}",
+        f"EXPLAIN SELECT open FROM candles.candle_60 WHERE series = 1 AND open_time >= {START_NS + DAY_NS} "
+        f"AND open_time < {START_NS + 2 * DAY_NS}",
     )
     touched = {word for (line,) in plan for word in line.split() if word.startswith("candle_60_2023")}
     assert {one.split("_pkey")[0].split("_series")[0] for one in touched} == {"candle_60_20231121"}
@@ -84,7 +80,7 @@ async def test_however_rows_come_they_are_the_same(
     doubled = rows(sent, np.repeat(np.arange(at), 2))
     assert await store.append("binance", "ETH-USDT", doubled) == at
     for symbol in ("BTC-USDT", "ETH-USDT"):
-        assert_same(await store.range("binance", symbol, 60, 0, _EVER), sent)
+        assert_same(await store.range("binance", symbol, 60, 0, EVER), sent)
     await held_is_true(name)
 
 
@@ -104,7 +100,7 @@ async def test_many_writers_of_the_same_rows_keep_each_once(name: str) -> None:
     written = await asyncio.gather(*(write(at) for at in range(3)))
     found = await stores[0].series()
     assert sum(written) == sum(one.rows for one in found)
-    assert_same(await stores[1].range("all", "BTC-USDT", 60, 0, _EVER), sent)
+    assert_same(await stores[1].range("all", "BTC-USDT", 60, 0, EVER), sent)
     await held_is_true(name)
     await asyncio.gather(*(one.close() for one in stores))
 
@@ -113,11 +109,11 @@ async def test_a_series_with_holes_is_found_from_both_ends(store: PostgresCandle
     days = [0, 1, 70, 71, 200, 500]
     for day in days:
         await store.append("binance", "BTC-USDT", candles(5, start_s=START_S + day * DAY_S + 600, seed=day))
-    everything = await store.range("binance", "BTC-USDT", 60, 0, _EVER)
+    everything = await store.range("binance", "BTC-USDT", 60, 0, EVER)
     assert len(everything.open_time) == 30
     for n in (1, 5, 6, 14, 30, 99):
         assert_same(await store.last("binance", "BTC-USDT", 60, n), rows(everything, slice(max(0, 30 - n), None)))
-        assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER, limit=n), rows(everything, slice(0, n)))
+        assert_same(await store.range("binance", "BTC-USDT", 60, 0, EVER, limit=n), rows(everything, slice(0, n)))
     before = int(everything.open_time[12])
     assert_same(await store.last("binance", "BTC-USDT", 60, 4, before_ns=before), rows(everything, slice(8, 12)))
 
@@ -127,8 +123,8 @@ async def test_one_open_time_with_more_revisions_than_asked_for(store: PostgresC
         await store.append("binance", "BTC-USDT", candles(2, seed=revision, revision=revision))
     await store.append("binance", "BTC-USDT", candles(1, start_s=START_S + 120))
     newest = candles(2, seed=119, revision=119)
-    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER, limit=1), rows(newest, [0]))
-    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER, limit=2), newest)
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, EVER, limit=1), rows(newest, [0]))
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, EVER, limit=2), newest)
     assert_same(rows(await store.last("binance", "BTC-USDT", 60, 3), slice(0, 2)), newest)
 
 
@@ -141,7 +137,7 @@ async def test_seconds_and_weeks_have_partitions_that_suit_them(name: str, store
         (1, 2),
         (604_800, 1),
     ]
-    assert_same(await store.range("binance", "BTC-USDT", 1, 0, _EVER), seconds)
+    assert_same(await store.range("binance", "BTC-USDT", 1, 0, EVER), seconds)
     assert_same(await store.last("binance", "BTC-USDT", 604_800, 300), weeks)
 
 
@@ -159,7 +155,7 @@ async def test_a_process_that_dies_inside_an_append_leaves_nothing(name: str, st
             await dying.append_many([("binance", "BTC-USDT", candles(n))], mark={"in": n})
     await dying.close()
     assert await store.marks() == {}
-    assert len((await store.range("binance", "BTC-USDT", 60, 0, _EVER)).open_time) == 0
+    assert len((await store.range("binance", "BTC-USDT", 60, 0, EVER)).open_time) == 0
     # The numbers of series that it made went with it.
     assert await store.append("binance", "BTC-USDT", candles(10)) == 10
 
@@ -173,7 +169,7 @@ async def test_an_append_whose_answer_was_lost_counts_what_it_kept(name: str, st
         assert await made.append("binance", "BTC-USDT", first(5)) == 4
         assert relay.cuts == 1
         await made.close()
-    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER), first(5))
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, EVER), first(5))
 
 
 async def test_reads_go_on_over_ended_backends(name: str, store: PostgresCandleStore) -> None:
@@ -236,7 +232,7 @@ async def test_a_fresh_replica_is_read_and_a_stale_one_is_not(
     store: PostgresCandleStore, beside: PostgresCandleStore
 ) -> None:
     await _until_from(beside, "replica")
-    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(10))
+    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, EVER), first(10))
     await _paused(True)
     try:
         began = asyncio.get_running_loop().time()
@@ -244,11 +240,11 @@ async def test_a_fresh_replica_is_read_and_a_stale_one_is_not(
         await _until_from(beside, "primary")
         waited = asyncio.get_running_loop().time() - began
         assert waited <= 2.6, "a replica more than 2 s behind was read"
-        assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(20))
+        assert_same(await beside.range("binance", "BTC-USDT", 60, 0, EVER), first(20))
     finally:
         await _paused(False)
     await _until_from(beside, "replica")
-    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(20))
+    assert_same(await beside.range("binance", "BTC-USDT", 60, 0, EVER), first(20))
 
 
 @needs_replica
@@ -258,7 +254,7 @@ async def test_a_process_always_reads_what_it_wrote(beside: PostgresCandleStore)
     try:
         for n in (20, 30):
             await beside.append("binance", "BTC-USDT", first(n))
-            assert_same(await beside.range("binance", "BTC-USDT", 60, 0, _EVER), first(n))
+            assert_same(await beside.range("binance", "BTC-USDT", 60, 0, EVER), first(n))
     finally:
         await _paused(False)
     for n in range(31, 60):
@@ -276,14 +272,14 @@ async def test_a_replica_that_is_away_or_breaks_off_costs_nothing_but_time(
         relay.is_down = True
         made = PostgresCandleStore(url_of(name), replica_url=url)
         await made.open()
-        assert_same(await made.range("binance", "BTC-USDT", 60, 0, _EVER), sent)
+        assert_same(await made.range("binance", "BTC-USDT", 60, 0, EVER), sent)
         assert await _read_from(made) == "primary"
         relay.is_down = False
         await _until_from(made, "replica")
         relay.is_down = True
         relay.cut()
         for _ in range(3):
-            assert_same(await made.range("binance", "BTC-USDT", 60, 0, _EVER), sent)
+            assert_same(await made.range("binance", "BTC-USDT", 60, 0, EVER), sent)
         assert await _read_from(made) == "primary"
         assert await made.check() is None
         await made.close()

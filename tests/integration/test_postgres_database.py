@@ -10,7 +10,7 @@ import pytest
 from candlewick.adapters.db.postgres import PostgresDatabase
 from candlewick.kernel.errors import Retryable
 from candlewick.ports.database import ConstraintViolated, DatabaseUnavailable, StatementRefused
-from tests.postgres import as_admin, free_database, needs_postgres, new_database, url_of
+from tests.postgres import as_admin, needs_postgres, url_of
 from tests.relay import Relay, relayed
 
 pytestmark = needs_postgres
@@ -24,13 +24,6 @@ class Side(IntEnum):
 
 class Kind(StrEnum):
     FIRST = "first"
-
-
-@pytest.fixture
-async def name() -> AsyncIterator[str]:
-    made = await new_database()
-    yield made
-    await free_database(made)
 
 
 @pytest.fixture

@@ -6,19 +6,11 @@ from typing import Any
 import numpy as np
 
 from candlewick.adapters.candles.postgres import PostgresCandleStore
-from candlewick.testing.conformance.candles import DAY_S, START_S, assert_same, candles, rows
-from tests.postgres import (
-    as_admin,
-    needs_postgres,
-    url_of,
-)
-from tests.postgres_candles import ask, held_is_true
+from candlewick.testing.conformance.candles import assert_same, candles, rows
+from tests.postgres import as_admin, needs_postgres, url_of
+from tests.postgres_candles import DAY_NS, EVER, START_NS, ask, held_is_true
 
 pytestmark = needs_postgres
-
-_EVER = 1 << 62
-_DAY_NS = DAY_S * 10**9
-_START_NS = START_S * 10**9
 
 
 async def _packed(name: str) -> list[Any]:
@@ -28,42 +20,42 @@ async def _packed(name: str) -> list[Any]:
 async def test_days_that_are_over_are_read_as_one_value(name: str, store: PostgresCandleStore) -> None:
     sent = candles(3 * 1440)
     await store.append("binance", "BTC-USDT", sent)
-    await store.fold(_START_NS + 2 * _DAY_NS + 1)
-    assert await _packed(name) == [(_START_NS, 1440), (_START_NS + _DAY_NS, 1440)]
+    await store.fold(START_NS + 2 * DAY_NS + 1)
+    assert await _packed(name) == [(START_NS, 1440), (START_NS + DAY_NS, 1440)]
     # Rows that are nowhere but in the copies show that these are what is read.
     await as_admin("DELETE FROM candles.candle_60_20231120", database=name)
-    assert_same(await store.range("binance", "BTC-USDT", 60, 0, _EVER), sent)
+    assert_same(await store.range("binance", "BTC-USDT", 60, 0, EVER), sent)
     assert_same(
-        await store.range("binance", "BTC-USDT", 60, _START_NS + 600 * 10**9, _START_NS + _DAY_NS),
+        await store.range("binance", "BTC-USDT", 60, START_NS + 600 * 10**9, START_NS + DAY_NS),
         rows(sent, slice(10, 1440)),
     )
     early = int(sent.known_at[99])
-    before = await store.range("binance", "BTC-USDT", 60, 0, _EVER, as_of_ns=early)
+    before = await store.range("binance", "BTC-USDT", 60, 0, EVER, as_of_ns=early)
     assert before.open_time.tolist() == sent.open_time[sent.known_at <= early].tolist()
 
 
 async def test_a_copy_counts_only_while_it_is_whole(name: str, store: PostgresCandleStore) -> None:
     first, second = candles(1440), candles(1440, seed=2, revision=1)
     await store.append("binance", "BTC-USDT", first)
-    await store.fold(_EVER)
+    await store.fold(EVER)
     await store.append("binance", "BTC-USDT", rows(second, slice(0, 3)))
     expected = [*second.close[:3].tolist(), *first.close[3:].tolist()]
     for _ in range(2):
-        assert (await store.range("binance", "BTC-USDT", 60, 0, _EVER)).close.tolist() == expected
-        await store.fold(_EVER)
-    assert await _packed(name) == [(_START_NS, 1443)]
+        assert (await store.range("binance", "BTC-USDT", 60, 0, EVER)).close.tolist() == expected
+        await store.fold(EVER)
+    assert await _packed(name) == [(START_NS, 1443)]
 
 
 async def test_rows_that_took_the_place_of_forgotten_ones_are_read(name: str, store: PostgresCandleStore) -> None:
     """As many as before, and others: the count alone would not tell."""
     first, second = candles(1440), candles(1440, seed=2)
     await store.append("binance", "BTC-USDT", first)
-    await store.fold(_EVER)
-    assert await store.drop_before(60, _START_NS + 100 * 60 * 10**9) == 100
+    await store.fold(EVER)
+    assert await store.drop_before(60, START_NS + 100 * 60 * 10**9) == 100
     await store.append("binance", "BTC-USDT", rows(second, slice(0, 100)))
-    found = await store.range("binance", "BTC-USDT", 60, 0, _EVER)
+    found = await store.range("binance", "BTC-USDT", 60, 0, EVER)
     assert found.close.tolist() == [*second.close[:100].tolist(), *first.close[100:].tolist()]
-    await store.drop_before(60, _START_NS + _DAY_NS)
+    await store.drop_before(60, START_NS + DAY_NS)
     assert await _packed(name) == []
 
 
@@ -79,16 +71,16 @@ async def test_folding_beside_appends_and_retention_loses_no_row(name: str) -> N
 
     async def fold() -> None:
         for _ in range(8):
-            await stores[1].fold(_EVER)
+            await stores[1].fold(EVER)
 
     async def drop() -> None:
         for _ in range(4):
-            await stores[2].drop_before(60, _START_NS + _DAY_NS // 2)
+            await stores[2].drop_before(60, START_NS + DAY_NS // 2)
 
     await asyncio.gather(write(), fold(), drop())
     await drop()
     await fold()
-    assert_same(await stores[0].range("binance", "BTC-USDT", 60, 0, _EVER), rows(sent, slice(720, None)))
+    assert_same(await stores[0].range("binance", "BTC-USDT", 60, 0, EVER), rows(sent, slice(720, None)))
     await held_is_true(name)
     assert sum(records for _, records in await _packed(name)) == 4 * 1440 - 720
     for one in stores:

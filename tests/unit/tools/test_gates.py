@@ -72,6 +72,14 @@ def test_what_fails_twice_has_failed(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_does_not_come_to_run_again_has_failed(tmp_path):
+    step = suite(tmp_path, "def test_bad(): assert False\n")
+    step.alone[-2:-2] = ["-k", "nothing_of_this_name"]
+    done = gates.run(step)
+    assert (done.verdict, done.counts, done.shaky) == ("FAILED", (0, 1, 0), ())
+
+
+@pytest.mark.slow
 def test_many_failures_are_no_accident(tmp_path):
     step = gates.run(suite(tmp_path, "".join(f"def test_{n}(): assert False\n" for n in range(gates.MANY + 1))))
     assert (step.verdict, step.counts) == ("FAILED", (0, gates.MANY + 1, 0))

@@ -5,6 +5,7 @@ import inspect
 import struct
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import quixstreams
@@ -184,8 +185,9 @@ def test_a_member_whose_share_lacks_a_changelog_leaves_to_be_given_another(monke
             return ""
 
     engine = Engine.__new__(Engine)
-    engine._consumer = SimpleNamespace(_consumer=Client())  # type: ignore[assignment]
+    consumer: Any = SimpleNamespace(_consumer=Client())
+    engine._consumer = consumer
     engine._is_left = False
     monkeypatch.setattr(Application, "_exception_handler", lambda *_: False)
     assert engine._exception_handler(type(error), error, None) is False
-    assert engine._consumer._consumer.left is leaves
+    assert consumer._consumer.left is leaves

@@ -58,7 +58,7 @@ _LINGER_S = 0.001
 _LEAVE_S = 2.0
 _QUIX_POLL_S = 1.0
 _RESTORE_POLL_S = 0.1
-# A lagging worker's commits take at most one part in so many of its time.
+# Who lags behind works so many times as long as its last commit took before the next, within a second.
 _COMMIT_SHARE = 4
 _COMMIT_S_MAX = 1.0
 
