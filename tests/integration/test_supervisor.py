@@ -10,6 +10,7 @@ from candlewick.app.cluster import child as children
 from candlewick.app.cluster.child import NothingToRollBack, SwitchFailed
 from candlewick.app.cluster.life import ProcessFailed, Recipe
 from candlewick.app.cluster.supervisor import Supervisor
+from candlewick.app.cluster.versions import Version, Versions
 from candlewick.app.http.server import PortTaken
 from candlewick.app.registry import UnknownService
 from candlewick.kernel.errors import Conflict
@@ -27,7 +28,7 @@ class Ground:
         recipe = Recipe(python, ("--profile", "cluster"), {"SECRET": "kept out of the command line"})
         self.supervisor = Supervisor(
             {"market": recipe}, {"market": ("127.0.0.1", self.port)}, lambda name, lines: self.printed.append(lines),
-            in_turn=frozenset({"market"} if in_turn else ()),
+            Versions(folder / "versions.json"), in_turn=frozenset({"market"} if in_turn else ()),
         )  # fmt: skip
 
     async def ask(self, path="/"):
@@ -192,10 +193,46 @@ async def test_a_first_start_that_fails_says_so_and_one_that_may_pass_is_tried_a
     assert await ground.ask() == "1"
 
 
-async def test_the_port_is_the_supervisor_s_own(begin):
+async def test_the_port_is_the_supervisor_s_own(begin, tmp_path):
     ground = await begin()
+    ports = {"market": ("127.0.0.1", ground.port)}
     with pytest.raises(PortTaken):
-        Supervisor({"market": Recipe("python", (), {})}, {"market": ("127.0.0.1", ground.port)}, print)
+        Supervisor({"market": Recipe("python", (), {})}, ports, print, Versions(tmp_path / "versions.json"))
+
+
+async def test_the_next_start_begins_what_was_switched_to_and_knows_the_way_back(begin, tmp_path):
+    one, two = interpreter(tmp_path, "1"), interpreter(tmp_path, "2")
+    ground = await begin()
+    (told,) = await ground.supervisor.status()
+    assert told["next_start"] is None
+    await ground.switch(two)
+    assert Versions(tmp_path / "versions.json").of("market") == Version(two, one)
+    (told,) = await ground.supervisor.status()
+    assert told["next_start"] == two
+    await ground.supervisor.stop()
+    ground = await begin()
+    assert await ground.ask() == "2"
+    await ground.rollback()
+    assert await ground.ask() == "1"
+    assert Versions(tmp_path / "versions.json").of("market") == Version(one, None)
+    with pytest.raises(NothingToRollBack):
+        await ground.rollback()
+
+
+async def test_what_did_not_come_to_serve_or_is_no_other_version_is_not_written_down(begin, tmp_path):
+    ground = await begin()
+    with pytest.raises(SwitchFailed):
+        await ground.switch(interpreter(tmp_path, "2", "dies"))
+    await ground.switch(None)
+    assert not (tmp_path / "versions.json").exists()
+
+
+async def test_a_switch_that_cannot_be_written_down_says_so(begin, tmp_path):
+    ground = await begin()
+    (tmp_path / "versions.new").mkdir()
+    await ground.switch(interpreter(tmp_path, "2"))
+    assert await ground.ask() == "2"
+    assert any("the next start does not know of it" in text for text in ground.said)
 
 
 async def test_a_process_ends_when_its_supervisor_is_gone(begin, tmp_path):

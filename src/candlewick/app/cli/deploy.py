@@ -3,12 +3,14 @@ it back.
 
 switch begins the new version beside the old one, waits until it is ready and level with the event log, hands it the
 service's port and lets the old one finish what it has in hand. When the new one does not come to serve, the old one
-serves on. The collector alone is switched in turn: the old one ends before the new one begins."""
+serves on. The collector alone is switched in turn: the old one ends before the new one begins.
+
+What a service was switched to, or back to, is written down in the data dir: the next 'candlewick up' begins it with
+that version. 'candlewick up --forget-versions' begins every service with its own."""
 
 import argparse
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,6 @@ EXAMPLES = """examples:
   candlewick deploy rollback market
 """
 _ALL = "all"
-
-
-class BadInterpreter(Rejected):
-    """What --python or --venv names cannot run Candlewick."""
-
-    code = "BAD_INTERPRETER"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
+    from candlewick.app.cluster.versions import version_of
     from candlewick.app.control import door, place
 
     services = _services(parsed)
@@ -64,7 +61,7 @@ def run(parsed: argparse.Namespace) -> int:
             hint="Stop and start it: it goes on where it stopped",
         )
     if python is not None and not parsed.json:
-        print(f"{python} has Candlewick {_version(python)}", flush=True)
+        print(f"{python} has Candlewick {version_of(python)}", flush=True)
     found: list[dict[str, Any]] = []
     for service in services or (None,):
         what: dict[str, Any] = {"service": service}
@@ -88,21 +85,8 @@ def _services(parsed: argparse.Namespace) -> list[str]:
     return [name for name in SERVICES if name in named]
 
 
-def _version(python: str) -> str:
-    """Raises BadInterpreter."""
-    asked = [python, "-c", "import candlewick; print(candlewick.__version__)"]
-    try:
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise BadInterpreter(f"this cannot be run ({error}), was {python!r}") from None
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise BadInterpreter(f"Candlewick is not installed there ({last}), was {python!r}")
-    return done.stdout.strip()
-
-
 def _table(services: list[dict[str, Any]]) -> str:
-    rows = [("SERVICE", "VERSION", "STATE", "PROCESS", "MEMBER", "OWN ADDRESS", "BEFORE")]
+    rows = [("SERVICE", "VERSION", "STATE", "PROCESS", "MEMBER", "OWN ADDRESS", "BEFORE", "NEXT START")]
     for service in services:
         for process in service["processes"] or [{}]:
             host, port = process.get("at", ("", ""))
@@ -112,6 +96,7 @@ def _table(services: list[dict[str, Any]]) -> str:
             rows.append((
                 service["service"], process.get("version") or "-", state, str(process.get("pid", "-")),
                 process.get("member", "-"), f"{host}:{port}" if port else "-", service["before"] or "-",
+                service["next_start"] or "as up",
             ))  # fmt: skip
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
     return "\n".join("  ".join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

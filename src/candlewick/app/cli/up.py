@@ -3,7 +3,8 @@ the next start goes on where this one stopped.
 
 With --profile embedded all runs in one process on files in the data dir. With --profile cluster each service is a
 process of its own on the servers of the [cluster] settings: topics, databases and the bucket are made where they are
-missing, and a process that ends is begun again."""
+missing, and a process that ends is begun again. A service that 'candlewick deploy switch' has taken to another version
+is begun with that one."""
 
 import argparse
 import asyncio
@@ -21,7 +22,7 @@ from candlewick.app.cli.serving import run_until_signal
 from candlewick.app.configuration import Configuration
 from candlewick.app.registry import SERVICES
 from candlewick.kernel import logging
-from candlewick.kernel.errors import CandlewickError
+from candlewick.kernel.errors import CandlewickError, Rejected
 from candlewick.kernel.system import settle
 
 if TYPE_CHECKING:
@@ -45,10 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_replay(parser)
     add_profile(parser)
+    parser.add_argument(
+        "--forget-versions", action="store_true",
+        help="with --profile cluster: every service runs this version, whatever it was switched to before",
+    )  # fmt: skip
 
 
 def run(parsed: argparse.Namespace) -> int:
     started = time.perf_counter()
+    if parsed.forget_versions and parsed.profile != "cluster":
+        raise Rejected(f"--forget-versions is for the cluster profile, was {parsed.profile!r}")
     serve = _supervise if parsed.profile == "cluster" else _serve
     return run_until_signal(lambda stop: serve(parsed, stop, started))
 
@@ -105,6 +112,7 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     from candlewick.app.cluster.preparing import prepare
     from candlewick.app.cluster.supervisor import Supervisor
     from candlewick.app.cluster.verbs import Shown, StillStarting, verbs
+    from candlewick.app.cluster.versions import FILE, remembered
 
     config = configuration(parsed)
     logging.configure(config.app.log_level, config.app.log_format)
@@ -127,12 +135,15 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     async with AsyncExitStack() as left:
         left.callback(shown.close)
         await _found(left, parsed.profile, config, place, stop, verbs(supervised))
-        if session.why:
-            print(session.why, file=sys.stderr, flush=True)
+        versions, lines = await asyncio.to_thread(
+            remembered, place / FILE, SERVICES, sys.executable, forget=parsed.forget_versions
+        )
+        for line in (*lines, *filter(None, [session.why])):
+            print(line, file=sys.stderr, flush=True)
         print("preparing topics, databases and the bucket ...", file=sys.stderr, flush=True)
         own = await prepare(servers, SERVICES, config.data_dir)
         await asyncio.to_thread(kernels.warm, session.exchange)
-        supervisor = processes.supervisor(parsed, config, session, own, shown.write)
+        supervisor = processes.supervisor(parsed, config, session, own, shown.write, versions)
         try:
             await supervisor.start()
             seconds = time.perf_counter() - started

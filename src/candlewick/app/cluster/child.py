@@ -30,7 +30,7 @@ class SwitchFailed(Fatal):
 
 
 class NothingToRollBack(Conflict):
-    """The service runs as it was started, or was rolled back already."""
+    """The service was never switched, or was rolled back already."""
 
     code = "NOTHING_TO_ROLL_BACK"
 
@@ -40,11 +40,20 @@ class Child:
     service's port; it is handed to whoever serves."""
 
     def __init__(
-        self, name: str, recipe: Recipe, listener: socket.socket, show: Callable[[bytes], None], *, in_turn: bool
+        self,
+        name: str,
+        recipe: Recipe,
+        listener: socket.socket,
+        show: Callable[[bytes], None],
+        *,
+        in_turn: bool,
+        before: Recipe | None = None,
+        on_switch: Callable[["Child", Say], None] = lambda *_: None,
     ) -> None:
-        """``in_turn``: there may be one at a time, so the old one ends before the new one begins its work."""
+        """``in_turn``: there may be one at a time, so the old one ends before the new one begins its work.
+        ``before`` is what there is to go back to; ``on_switch`` is told as soon as another recipe serves."""
         self.name, self.recipe, self.in_turn = name, recipe, in_turn
-        self.before: Recipe | None = None
+        self.before, self._on_switch = before, on_switch
         self.life: Life | None = None
         self.coming: Life | None = None
         self.starts = 0
@@ -129,6 +138,9 @@ class Child:
     async def switch(self, recipe: Recipe, say: Say, *, within_s: float = LEVEL_WITHIN_S) -> None:
         """Have ``recipe`` serve in place of what does now, which is kept for ``rollback``. It has ``within_s``
         to catch up with the log. Raises SwitchFailed, and Conflict while another switch is on its way."""
+        await self._switch(recipe, self.recipe, say, within_s)
+
+    async def _switch(self, recipe: Recipe, before: Recipe | None, say: Say, within_s: float) -> None:
         if self._changing.locked():
             raise Conflict(f"service {self.name} is being begun or switched already", hint="Look with 'deploy status'")
         async with self._changing:
@@ -145,8 +157,9 @@ class Child:
                 raise SwitchFailed(f"{error.detail}; {kept}", hint=error.hint) from None
             finally:
                 self.coming = None
-            self.life, self.before, self.recipe = new, self.recipe, recipe
+            self.life, self.before, self.recipe = new, before, recipe
             say(f"{self.name}: process {new.pid} serves")
+            self._on_switch(self, say)
             if not self.in_turn:
                 # Both serve until here; what is in hand and every open socket is still the old one's.
                 await self._leave(old, say)
@@ -178,9 +191,11 @@ class Child:
     async def rollback(self, say: Say, *, within_s: float = LEVEL_WITHIN_S) -> None:
         """Back to what served before the last switch. Raises NothingToRollBack, SwitchFailed, Conflict."""
         if self.before is None:
-            raise NothingToRollBack(f"service {self.name} runs as it was started", hint="There is nothing before it")
-        await self.switch(self.before, say, within_s=within_s)
-        self.before = None
+            raise NothingToRollBack(
+                f"service {self.name} has nothing to go back to",
+                hint="It was never switched, or was rolled back",
+            )
+        await self._switch(self.before, None, say, within_s)
 
     async def stop(self) -> int:
         """Exit status of what served."""

@@ -9,6 +9,7 @@ import msgspec
 
 from candlewick.app.cluster.life import Recipe
 from candlewick.app.cluster.supervisor import Supervisor
+from candlewick.app.cluster.versions import Versions
 from candlewick.app.configuration import ClusterSettings, Configuration
 from candlewick.app.registry import load
 from candlewick.app.session import Session, data_dir_of
@@ -24,13 +25,14 @@ def supervisor(
     session: Session,
     servers: Mapping[str, ClusterSettings],
     show: Callable[[str, bytes], None],
+    versions: Versions,
 ) -> Supervisor:
     """Not started; the ports are bound. ``servers`` are the settings of each service's process. Raises PortTaken."""
     app = config.app
     given = tuple(arguments(parsed, config, session))
     recipes = {name: Recipe(sys.executable, given, environment(own)) for name, own in servers.items()}
     ports = {name: (app.host, app.port + load(name).place) for name in servers}
-    return Supervisor(recipes, ports, show, in_turn=IN_TURN)
+    return Supervisor(recipes, ports, show, versions, in_turn=IN_TURN)
 
 
 def arguments(parsed: argparse.Namespace, config: Configuration, session: Session) -> list[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from candlewick.app.cluster.child import Child, Say
 from candlewick.app.cluster.life import ProcessFailed, Recipe
+from candlewick.app.cluster.versions import Version, Versions
 from candlewick.app.http.server import bind
 from candlewick.app.registry import UnknownService
 
@@ -25,10 +26,14 @@ class Supervisor:
         recipes: Mapping[str, Recipe],
         ports: Mapping[str, tuple[str, int]],
         show: Callable[[str, bytes], None],
+        versions: Versions,
         *,
         in_turn: frozenset[str] = frozenset(),
     ) -> None:
-        """``show`` gets what each service's processes print. Raises PortTaken."""
+        """``recipes`` are of the version that this process runs; a service that ``versions`` remembers is begun with
+        the one it was switched to. ``show`` gets what each service's processes print. Raises PortTaken."""
+        self._own = {name: recipe.python for name, recipe in recipes.items()}
+        self._versions = versions
         self._listeners: dict[str, socket.socket] = {}
         try:
             for name in recipes:
@@ -36,11 +41,28 @@ class Supervisor:
         except BaseException:
             self._close()
             raise
-        self.children = {
-            name: Child(name, recipe, self._listeners[name], lambda lines, n=name: show(n, lines),  # type: ignore[misc]
-                        in_turn=name in in_turn)
-            for name, recipe in recipes.items()
-        }  # fmt: skip
+        self.children: dict[str, Child] = {}
+        for name, own in recipes.items():
+            kept = versions.of(name)
+            self.children[name] = Child(
+                name,
+                own if kept is None else replace(own, python=kept.python),
+                self._listeners[name],
+                lambda lines, n=name: show(n, lines),  # type: ignore[misc]
+                in_turn=name in in_turn,
+                before=replace(own, python=kept.before) if kept is not None and kept.before is not None else None,
+                on_switch=self._remember,
+            )
+
+    def _remember(self, child: Child, say: Say) -> None:
+        """What serves now is what the next start begins. The same version in a new process is no choice of one."""
+        python, before = child.recipe.python, child.before.python if child.before is not None else None
+        if python == self._own[child.name] and self._versions.of(child.name) is None:
+            return
+        try:
+            self._versions.keep(child.name, Version(python, before))
+        except OSError as error:
+            say(f"{child.name}: this cannot be written down ({error}), so the next start does not know of it")
 
     async def start(self) -> None:
         """All at once; returns when every one serves. Raises ProcessFailed."""
@@ -84,12 +106,17 @@ class Supervisor:
     async def status(self, service: str | None = None) -> list[dict[str, Any]]:
         """Every service's processes, with version and state as each tells itself. Raises UnknownService."""
         names = [service] if service is not None else list(self.children)
-        found = [self.child(name).status() for name in names]
+        found = [self.child(name).status() | {"next_start": self._next_start(name)} for name in names]
         processes = [process for one in found for process in one["processes"]]
         told = await asyncio.gather(*(_health(*process["at"]) for process in processes))
         for process, health in zip(processes, told, strict=True):
             process |= {name: health.get(name, "") for name in ("version", "status", "detail")}
         return found
+
+    def _next_start(self, service: str) -> str | None:
+        """The interpreter that the next start begins it with; None when that is whatever ``up`` runs itself."""
+        kept = self._versions.of(service)
+        return kept.python if kept is not None else None
 
 
 async def _health(host: str, port: int) -> dict[str, Any]:
