@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import quixstreams
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 from quixstreams import Application
 from quixstreams.kafka.exceptions import KafkaProducerDeliveryError
 from quixstreams.state.exceptions import ChangelogTopicPartitionNotAssigned
@@ -21,6 +21,7 @@ from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream.quix import StreamOptions
 from candlewick.adapters.stream.quix.engine import PRIVATE, Engine, bare
 from candlewick.adapters.stream.quix.options import changelog_of
+from candlewick.adapters.stream.quix.restoring import incomplete
 from candlewick.adapters.stream.quix.state import Files, StateCorrupt, StoredKey
 from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.kernel.system import SystemClock
@@ -63,6 +64,15 @@ def test_quix_calls_what_is_changed() -> None:
         assert name == "do_recovery" or name in vars(Engine)
     assert list(inspect.signature(quixstreams.Application._on_assign).parameters)[2:] == ["topic_partitions"]
     assert list(inspect.signature(quixstreams.Application._on_lost).parameters)[2:] == ["topic_partitions"]
+
+
+def test_only_a_state_behind_its_changelog_is_restored() -> None:
+    """[record 7][mark 8] and the end at 9: nothing is missing. One entry more may be another commit's record."""
+    new, whole, behind, ahead = (
+        SimpleNamespace(offset=offset, _changelog_highwater=9) for offset in (OFFSET_BEGINNING, 7, 6, 9)
+    )
+    assert incomplete([new, whole, behind, ahead]) == [new, behind, ahead]
+    assert incomplete([SimpleNamespace(offset=OFFSET_BEGINNING, _changelog_highwater=0)]) != []
 
 
 class Stores:

@@ -1,17 +1,16 @@
-"""Quix's application driven from a thread of ours. What it and ``state`` touch of Quix's own is in ``PRIVATE``,
-and a test fails when a new version has moved it.
+"""Quix's application driven from a thread of ours. What it and its neighbours touch of Quix's own is in ``PRIVATE``, and a
+test fails when a new version has moved it.
 
 What is changed, and why:
 - signal handlers are the process's own, so none are installed;
-- before state is restored, no transaction may be open on a changelog: a killed owner's may have committed its
-  positions already and its state not yet, and Quix restores only up to the oldest open one;
+- before state is restored, no transaction may be open on a changelog (``taking``);
 - partitions that were lost take the unfinished commit with them: Quix would commit it once the member is back in the
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
 - a commit is given up when the brokers have given its transaction up, where Quix would wait for ever;
 - a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
   often the longer a commit takes, so that most of the time is work;
-- restoring ends when there is nothing left to read, without waiting out a whole second;
+- restoring begins and ends at once, and is left out where there is nothing to restore (``restoring``);
 - the state's files are let go of, closed or not (``state.Files``).
 """
 
@@ -28,14 +27,15 @@ from quixstreams.sinks import BaseSink
 from quixstreams.state.exceptions import ChangelogTopicPartitionNotAssigned
 from quixstreams.state.rocksdb import RocksDBOptions
 
-from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin
+from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters._kafka.errors import cause, is_fenced
 from candlewick.adapters._kafka.options import KafkaOptions
+from candlewick.adapters.stream.quix import restoring
 from candlewick.adapters.stream.quix.changelog import Changelogs
 from candlewick.adapters.stream.quix.options import StreamOptions
 from candlewick.adapters.stream.quix.state import Files, QuixState
+from candlewick.adapters.stream.quix.taking import Taking
 from candlewick.kernel.errors import Retryable
-from candlewick.ports.log import LogUnavailable
 
 PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     "quixstreams.Application": (
@@ -45,8 +45,10 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
     "quixstreams.internal_consumer.InternalConsumer": ("_consumer",),
     "quixstreams.state.StateStoreManager": ("_recovery_manager",),
     "quixstreams.state.recovery.RecoveryManager": (
-        "do_recovery", "_get_position_with_cache", "MAX_INVALID_OFFSET_ATTEMPTS",
+        "do_recovery", "_recovery_loop", "_generate_recovery_partitions", "_get_position_with_cache",
+        "MAX_INVALID_OFFSET_ATTEMPTS",
     ),
+    "quixstreams.state.recovery.RecoveryPartition": ("offset", "_changelog_highwater"),
     "quixstreams.state.rocksdb.RocksDBStorePartition": ("_db", "_cf_cache", "_cf_handle_cache"),
     "quixstreams.models.TopicManager": ("_internal_name", "_consumer_group"),
 }  # fmt: skip
@@ -56,8 +58,6 @@ _SEAT_TAKEN = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})
 _STEP_S = 0.01
 _LINGER_S = 0.001
 _LEAVE_S = 2.0
-_QUIX_POLL_S = 1.0
-_RESTORE_POLL_S = 0.1
 # Who lags behind works so many times as long as its last commit took before the next, within a second.
 _COMMIT_SHARE = 4
 _COMMIT_S_MAX = 1.0
@@ -133,8 +133,6 @@ class Engine(Application):
     ) -> None:
         """Raises what the brokers' refusal or silence raises."""
         self._work = work
-        self._admin_of_ours = admin
-        self._patience_s = kafka.transaction_s + kafka.answer_within_s
         self._commit_within_s = kafka.transaction_s
         self._verdict_s = 2 * kafka.heartbeat_s + 0.5
         self.seat_is_taken = self._is_left = False
@@ -190,7 +188,9 @@ class Engine(Application):
         self._is_in_hand = self._is_taken_now = False
         self._poll = self._consumer.poll
         self._consumer.poll = self._paced_poll  # type: ignore[method-assign]
-        _hasten(context.state_manager._recovery_manager, self._consumer, self._inputs)
+        restoring.hasten(context.state_manager._recovery_manager, self._consumer, self._inputs)
+        patience_s = kafka.transaction_s + kafka.answer_within_s
+        self._taking = Taking(admin, self._consumer, self._inputs, patience_s, work.expired)
 
     def release(self) -> None:
         """Let go of the files: after ``run``, however it ended, or in the middle of it, when another takes the seat."""
@@ -202,7 +202,7 @@ class Engine(Application):
     def _paced_poll(self, timeout: float | None = None) -> Any:
         """Nobody waits for more while something is in hand, nor for a whole second while state is restored."""
         if self._context.state_manager.recovery_required:
-            timeout = _RESTORE_POLL_S
+            timeout = restoring.POLL_S
         elif self._is_in_hand:
             timeout = _LINGER_S
         return self._poll(timeout)
@@ -268,49 +268,11 @@ class Engine(Application):
 
     def _on_assign(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         try:
-            self._take_on(consumer, partitions)
+            with self._taking.begun(partitions):
+                super()._on_assign(consumer, partitions)
         except Exception as error:
             self.broken = error
             raise
-
-    def _take_on(self, consumer: Any, partitions: list[TopicPartition]) -> None:
-        inputs = [(one.topic, one.partition) for one in partitions if one.topic in self._inputs]
-        changelogs = [(one.topic, one.partition) for one in partitions if one.topic not in self._inputs]
-        self._await_quiet(changelogs)
-        begins = self._admin_of_ours.offsets(changelogs, EARLIEST) | self._begins(inputs)
-        for one in partitions:
-            # Told where to begin, the client need not ask, which it does up to a second later.
-            one.offset = begins[one.topic, one.partition]
-        super()._on_assign(consumer, partitions)
-
-    def _await_quiet(self, changelogs: Sequence[tuple[str, int]]) -> None:
-        """Until no transaction is open on these."""
-        admin, deadline = self._admin_of_ours, time.monotonic() + self._patience_s
-        waiting = list(changelogs)
-        while waiting:
-            ends = admin.offsets(waiting, LATEST, visible=False)
-            seen = admin.offsets(waiting, LATEST)
-            waiting = [place for place in waiting if seen[place] < ends[place]]
-            if waiting:
-                if time.monotonic() > deadline:
-                    raise LogUnavailable(f"a transaction stays open on a changelog, was {waiting[0]!r}")
-                time.sleep(_STEP_S)
-
-    def _begins(self, inputs: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Where the group goes on. Positions that left by retention go to the oldest kept; the state stays."""
-        begins = self._admin_of_ours.offsets(inputs, EARLIEST)
-        left = []
-        for one in self._consumer.committed([TopicPartition(*place) for place in inputs], timeout=self._patience_s):
-            if one.error is not None:
-                raise KafkaException(one.error)
-            place = (one.topic, one.partition)
-            if 0 <= one.offset < begins[place]:
-                left.append(TopicPartition(*place, begins[place]))
-            begins[place] = max(one.offset, begins[place])
-        if left:
-            self._consumer.commit(offsets=left, asynchronous=False)
-            self._work.expired([(one.topic, one.partition) for one in left])
-        return begins
 
     def _on_lost(self, consumer: Any, partitions: list[TopicPartition]) -> None:
         super()._on_lost(consumer, partitions)
@@ -363,27 +325,6 @@ class _Ending(BaseSink):
 
     def flush(self) -> None:
         self._end()
-
-
-def _hasten(recovery: Any, consumer: Any, inputs: frozenset[str]) -> None:
-    """Restoring ends at a poll that finds nothing, when the position is at the end; Quix would believe a position it
-    asked for up to a second ago. And the client's threads look at partitions that go on only once a second, unless
-    something is asked of their broker."""
-    restore = recovery.do_recovery
-
-    def position(one: Any) -> Any:
-        return consumer.position([TopicPartition(one.changelog_name, one.partition_num)])[0]
-
-    def restore_and_wake() -> None:
-        restore()
-        own = [TopicPartition(one.topic, one.partition, 0) for one in consumer.assignment() if one.topic in inputs]
-        if own:
-            with contextlib.suppress(KafkaException):
-                consumer.offsets_for_times(own, timeout=_QUIX_POLL_S)
-
-    recovery.do_recovery = restore_and_wake
-    recovery._get_position_with_cache = position
-    recovery.MAX_INVALID_OFFSET_ATTEMPTS *= int(_QUIX_POLL_S / _RESTORE_POLL_S)
 
 
 def bare(error: BaseException) -> BaseException:
