@@ -107,6 +107,7 @@ def test_entries_go_to_the_users_cache_by_version_and_processor(program):
     assert not list(program.rglob("*.nbc"))
 
 
+@pytest.mark.slow
 def test_old_entries_of_a_kernel_do_not_pile_up(program):
     (program / "cache").mkdir()
     old = [program / "cache" / f"kern.apply-{n}.kernel" for n in range(6)]

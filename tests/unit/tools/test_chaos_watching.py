@@ -50,6 +50,7 @@ async def test_well_again_is_when_all_serve_and_candles_have_flowed_for_a_second
     assert found == pytest.approx(0.7, abs=0.35)
 
 
+@pytest.mark.slow
 async def test_what_flows_before_all_serve_does_not_count_and_silence_is_measured():
     now = time.monotonic()
     one = Subscriber(1, "BTC-USDT", "1s")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ def _rows(times: list[int], seed: int, **kind: Any) -> Table:
     return picked(table, np.array(times, np.int64))
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.sets(st.integers(0, 39)),

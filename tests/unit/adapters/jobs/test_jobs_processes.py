@@ -86,6 +86,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{Path(__file__).stem}.{function.__name__}", function)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("importable")
 async def test_jobs_in_processes(tmp_path: Path) -> None:
     jobs = _pool(tmp_path / "jobs.db")

@@ -14,6 +14,7 @@ from candlewick.kernel.system import SystemClock
 from candlewick.testing.conformance.log_harness import EVENTS, OTHER, TOPICS, everything, new
 
 
+@pytest.mark.slow
 async def test_a_full_log_refuses_whole_calls_and_recovers(tmp_path: Path) -> None:
     options = LogOptions(max_pages=400, retention_bytes=200_000)
     log = SqliteEventLog(tmp_path, SystemClock(), topics=TOPICS, options=options)

@@ -51,6 +51,7 @@ def connection(log: LogFile) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
+@pytest.mark.slow
 def test_cursors_give_every_row_once_in_commit_order(log: LogFile, connection: sqlite3.Connection) -> None:
     """Near and far from the end, over any choice of partitions, moved about at random: equal to a plain list."""
     rng = random.Random(SEED)

@@ -53,6 +53,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[int]]:
     return image, told
 
 
+@pytest.mark.slow
 def test_a_wal_cut_at_any_byte_gives_no_offset_twice(lost: tuple[Path, list[int]], tmp_path: Path) -> None:
     image, told = lost
     size = (image / "log.db-wal").stat().st_size

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import numpy as np
+import pytest
 
 from candlewick.adapters._sqlite.logfile import LogFile, LogOptions, WriteRequest
 from candlewick.adapters.stream.sqlite import SqliteStreamRuntime
@@ -146,6 +147,7 @@ async def test_state_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert [c.complete_through for c in counts if isinstance(c, Progress)] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 async def test_members_share_partitions_and_hand_them_over_without_losing_count(tmp_path: Path) -> None:
     symbols = [f"S{i}-B" for i in range(12)]
     files = [_open(tmp_path), _open(tmp_path)]

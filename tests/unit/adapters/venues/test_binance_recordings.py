@@ -49,6 +49,7 @@ def recording() -> KeepingSink:
     return played(many=True)
 
 
+@pytest.mark.slow
 @needs_hft
 def test_every_trade_is_there_once_and_nothing_is_nonsense(recording: KeepingSink) -> None:
     ids = [row[0] for row in recording.trades()]

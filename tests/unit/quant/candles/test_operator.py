@@ -140,6 +140,7 @@ def test_open_candles_come_at_most_every_quarter_second_and_with_progress() -> N
     assert not (columns.flags & FINAL).any()
 
 
+@pytest.mark.slow
 def test_cold_entries_of_the_past_leave() -> None:
     messages = [batch([_tick(i * 60, i + 1)]) for i in range(3 * 1440)]
     done = drive(CandleOperator(), messages)

@@ -58,6 +58,7 @@ async def test_a_suspected_gap_is_repaired_and_says_so(house):
         assert any(isinstance(m, GapOpened) for m in told)
 
 
+@pytest.mark.slow
 async def test_every_closed_candle_that_the_gap_touches_is_asked_again(house):
     async with house(repair="true") as h:
         at = now_minute(h, 30) // (15 * MINUTE) * 15 * MINUTE
@@ -221,6 +222,7 @@ async def test_the_first_fetch_fills_the_chart_and_leaves_no_seam(house, tmp_pat
             assert len((await h.stored(timeframe)).open_time) == 20, timeframe
 
 
+@pytest.mark.slow
 async def test_a_downtime_is_ledgered_and_filled_at_the_next_start(house):
     from candlewick.kernel.system import SystemClock
 
