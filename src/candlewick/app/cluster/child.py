@@ -36,8 +36,8 @@ class NothingToRollBack(Conflict):
 
 
 class Child:
-    """A process that is begun again whenever it ends by itself, later and later when it ends soon. ``listener`` is the
-    service's port; it is handed to whoever serves."""
+    """A process that is begun again when it ends by itself: at once, and later and later while it ends soon.
+    ``listener`` is the service's port; it is handed to whoever serves."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Child:
         await life.until(SERVING)
 
     async def _keep(self) -> None:
-        delay = _AGAIN_FIRST_S
+        delay = 0.0
         loop = asyncio.get_running_loop()
         while True:
             life, seen = self.life, loop.time()
@@ -102,11 +102,11 @@ class Child:
             if self.life is not life:
                 continue
             if loop.time() - seen > _WELL_S:
-                delay = _AGAIN_FIRST_S
+                delay = 0.0
             if not life.is_leaving:
                 self._log.error("a service's process ended", of=self.name, status=status, again_in_s=delay)
                 await self._pause(delay)
-                delay = min(delay * 2, _AGAIN_MOST_S)
+                delay = min(max(delay * 2, _AGAIN_FIRST_S), _AGAIN_MOST_S)
             async with self._changing:
                 if self.life is not life:
                     continue
