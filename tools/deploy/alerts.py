@@ -172,6 +172,13 @@ ALERTS: tuple[Alert, ...] = (
         "{{ $value | humanize }} gaps of {{ $labels.exchange }} have not been closed.",
     ),
     Alert(
+        "BackupsStopped",
+        "min by (service) (candlewick_backup_age_seconds) > "
+        "1.5 * max by (service) (candlewick_backup_interval_seconds)",
+        "15m", "ticket",
+        "The newest backup of {{ $labels.service }} is {{ $value | humanizeDuration }} old.",
+    ),
+    Alert(
         "SocketsNearlyFull", "max by (instance) (candlewick_websocket_clients) > 9000", "2m", "ticket",
         "{{ $labels.instance }} has {{ $value | humanize }} clients; 10,000 is what it is built for.",
     ),

@@ -25,6 +25,8 @@ READINGS: Final[dict[str, str]] = {
     "websocket_clients": "Up to 10,000 a process; KEDA adds a process from 6,000 on.",
     "websocket_closed_total": "idle is a client that went away; SLOW one that reads more slowly than its market moves.",
     "log_bytes": "The embedded log alone: up to app.log_max_bytes.",
+    "backup_age_seconds": "Up to backup_interval_seconds and the time that one takes; more is one that fails.",
+    "backup_interval_seconds": "As app.backup_hours says; absent is a service that makes none by itself.",
     "service_calls_total": "Nearly all ok; a share of others is a service that fails or answers late.",
     "service_call_seconds": "Milliseconds; near the deadline it is a service without time.",
     "service_retries_total": "Nearly zero; growth is a service that answers only now and then.",

@@ -62,6 +62,13 @@ CATALOGUE: tuple[Metric, ...] = (
     Metric("websocket_clients", "gauge", "Open WebSocket connections."),
     Metric("websocket_closed_total", "counter", "Connections this side closed, by reason.", ("reason",)),
     Metric("log_bytes", "gauge", "Size of the embedded event log."),
+    Metric(
+        "backup_age_seconds",
+        "gauge",
+        "Age of a service's newest complete backup, or how long it has tried for one; absent where it makes none.",
+        ("service",),
+    ),
+    Metric("backup_interval_seconds", "gauge", "How often a service makes a backup by itself.", ("service",)),
 )
 _PREFIX = "candlewick_"
 
@@ -112,9 +119,11 @@ class Metrics:
             series = self._series[name, labels] = metric.labels(*labels) if labels else metric
             return series
 
-    def before_export(self, refresh: Callable[[], None]) -> None:
-        """Call ``refresh`` before each export, for gauges that are read rather than set."""
+    def before_export(self, refresh: Callable[[], None]) -> Callable[[], None]:
+        """Call ``refresh`` before each export, for gauges that are read rather than set, until what is returned is
+        called."""
         self._before.append(refresh)
+        return lambda: self._before.remove(refresh)
 
     def export(self) -> bytes:
         """The Prometheus text format."""

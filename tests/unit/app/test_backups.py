@@ -15,6 +15,7 @@ from candlewick.app.runtime.backups import schedule
 from candlewick.app.runtime.backups.archive import Archive
 from candlewick.app.runtime.backups.restoring import restore
 from candlewick.app.runtime.backups.rows import Checksum
+from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
 from candlewick.ports.backups import BackupDamaged, BackupDoesNotFit, NotEmpty, UnknownBackup
 from candlewick.ports.objects import ObjectsUnavailable
@@ -260,5 +261,76 @@ async def test_a_backup_that_fails_is_tried_again(tmp_path: Path) -> None:
 
         ours._step = fail
         with pytest.raises(asyncio.CancelledError):
-            await schedule.watch(ours, Clock(), Log(), 3600.0)
+            await schedule.watch(ours, Clock(), Log(), Metrics(), 3600.0)
         assert told == ["backup failed", "backup made"]
+
+
+class Watched:
+    """What the metrics say while backups are made by a clock that is moved by hand."""
+
+    def __init__(self, archive: Archive, clock: VirtualClock) -> None:
+        self.metrics, self.looks = Metrics(), asyncio.Semaphore(0)
+        self._slept = asyncio.Semaphore(0)
+        self._archive, self._clock = archive, clock
+
+    async def sleep(self, _: float) -> None:
+        self._slept.release()
+        await self.looks.acquire()
+
+    async def __aenter__(self) -> "Watched":
+        waiting = Waiting(self._clock, self.sleep)
+        self._task = asyncio.ensure_future(schedule.watch(self._archive, waiting, Quiet(), self.metrics, 86_400.0))
+        await self._slept.acquire()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def look(self) -> None:
+        self.looks.release()
+        await self._slept.acquire()
+
+    def told(self) -> dict[str, float]:
+        lines = [line for line in self.metrics.export().decode().splitlines() if line.startswith("candlewick_backup_")]
+        return {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+
+class Waiting:
+    """A virtual clock whose sleeps end when a test says so."""
+
+    def __init__(self, clock: VirtualClock, sleep: Callable[[float], Any]) -> None:
+        self.now_ns, self.monotonic_ns, self.sleep = clock.now_ns, clock.monotonic_ns, sleep
+
+
+class Quiet:
+    def error(self, *_: Any, **__: Any) -> None: ...
+
+    def info(self, *_: Any, **__: Any) -> None: ...
+
+
+async def test_the_age_of_the_newest_backup_is_told_and_grows_on_while_none_can_be_made(tmp_path: Path) -> None:
+    clock, is_away = VirtualClock(), False
+
+    def step(_: str) -> None:
+        if is_away:
+            raise ObjectsUnavailable("the bucket is away")
+
+    async with stores(tmp_path / "a", tmp_path / "kept", clock=clock, on_step=step) as ours:
+        await fill(ours)
+        async with Watched(ours, clock) as watched:
+            clock.jump(100)
+            assert watched.told() == {"candlewick_backup_age_seconds": 100, "candlewick_backup_interval_seconds": 86400}
+            await watched.look()
+            clock.jump(86_400)
+            is_away = True
+            await watched.look()
+            clock.jump(3600)
+            assert watched.told()["candlewick_backup_age_seconds"] == 90_000
+        async with Watched(ours, clock) as again:
+            assert again.told()["candlewick_backup_age_seconds"] == 90_000, "a restart does not begin at nothing"
+            is_away = False
+            await again.look()
+            assert again.told()["candlewick_backup_age_seconds"] == 0
+        clock.jump(50)
+        assert again.told()["candlewick_backup_age_seconds"] == 0, "who no longer makes backups tells nothing new"

@@ -82,7 +82,7 @@ class ServiceContext:
         await self.messaging.open()
         if self._owned.keys() & {"database", "candles"} and self._backup_hours and self.mode != "replay":
             every_s = self._backup_hours * 3600
-            self.background("backups", schedule.watch(self.backups, self.clock, self.logger, every_s))
+            self.background("backups", schedule.watch(self.backups, self.clock, self.logger, self.metrics, every_s))
 
     async def close(self) -> None:
         """What may still speak stops first (tasks, jobs, the stream), then the door to the log, then the stores."""

@@ -54,6 +54,8 @@ class Archive:
         self.service, self.database, self.store = service, database, store
         self._objects, self._clock, self._keep, self._step = objects, clock, keep, on_step
         self._folder = f"{FOLDER}{service}/"
+        #: When the newest backup that was seen here was made (ns UTC); None while none was.
+        self.newest_ns: int | None = None
 
     async def make(self, report: Report = quiet) -> BackupInfo:
         return (await self.back_up(report)).info
@@ -94,6 +96,7 @@ class Archive:
         await self._objects.put(
             self._folder + manifest_key(manifest.name), msgspec.json.format(msgspec.json.encode(manifest), indent=1)
         )
+        self.newest_ns = now
         await self.prune()
         return manifest
 
@@ -147,7 +150,9 @@ class Archive:
 
     async def manifests(self) -> list[Manifest]:
         """Every backup, oldest first. One whose manifest cannot be read is none: the others are as good without it."""
-        return [found for found in (await self._looked_at()).values() if isinstance(found, Manifest)]
+        known = [found for found in (await self._looked_at()).values() if isinstance(found, Manifest)]
+        self.newest_ns = known[-1].made_at if known else None
+        return known
 
     async def named(self, name: str | None) -> Manifest:
         """The backup of a name, the newest for None. Raises UnknownBackup, BackupDamaged."""
