@@ -23,7 +23,7 @@ FIXED = "a fixed model: nobody can make the demo market trade"
 REASONS = {
     "02": FIXED, "03": NO_WIRE, "04": FIXED, "05": FIXED, "06": NO_WIRE, "07": NO_WIRE, "08": FIXED, "09": FIXED,
     "10": NO_WIRE, "11": FIXED, "12": FIXED, "13": FIXED, "14": FIXED, "15": NO_WIRE, "16": NO_WIRE, "17": NO_WIRE,
-    "18": NO_WIRE, "19": NO_WIRE,
+    "18": NO_WIRE, "19": NO_WIRE, "20": FIXED,
 }  # fmt: skip
 
 

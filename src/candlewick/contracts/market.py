@@ -4,6 +4,9 @@ import msgspec
 
 from candlewick.contracts.base import MarketMessage, Message
 
+TRADING, REMOVED = "trading", "removed"
+"""Status of a symbol that can be traded, and of one that the exchange no longer lists; others are the exchange's."""
+
 
 class Instrument(msgspec.Struct, frozen=True):
     """One tradable symbol of one exchange. ``symbol`` is BASE-QUOTE; ticks and steps are decimal strings."""
@@ -17,7 +20,7 @@ class Instrument(msgspec.Struct, frozen=True):
     size_step: str
     price_scale: int
     size_scale: int
-    status: str = "trading"
+    status: str = TRADING
 
 
 class SymbolAdded(Message, frozen=True):

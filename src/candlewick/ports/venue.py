@@ -113,6 +113,12 @@ class Feed(Protocol):
 
     async def unfollow(self, symbols: Sequence[str]) -> None: ...
 
+    def learn(self, instruments: Sequence[Instrument]) -> None:
+        """What is known of symbols from now on, followed or to be followed. Trades of a followed one go on without a
+        break, with the digits of its new scales and never with fewer than before; one that the venue calls by another
+        name is to be unfollowed first."""
+        ...
+
     def waiting_bytes(self) -> int:
         """Of trades that wait on disk because the sink is congested."""
         ...

@@ -1,4 +1,8 @@
-"""Pure rules of the collector: what is sheddable, and what a message weighs in the queue."""
+"""Pure rules of the collector: what is sheddable, what a message weighs in the queue, what a feed is to follow."""
+
+from collections.abc import Mapping
+
+import msgspec
 
 from candlewick.contracts.base import MarketMessage, Message
 from candlewick.contracts.collector import (
@@ -8,6 +12,7 @@ from candlewick.contracts.collector import (
     QuoteUpdated,
     TradeBatch,
 )
+from candlewick.contracts.market import REMOVED, Instrument
 from candlewick.contracts.topics import (
     COLLECTOR_CONNECTIONS,
     RAW_BOOK,
@@ -50,3 +55,24 @@ def conflation_key(message: Message) -> tuple[str, str] | None:
     if isinstance(message, (QuoteUpdated, BookUpdated)) and isinstance(message, MarketMessage):
         return type(message).__name__, message.key
     return None
+
+
+class Steps(msgspec.Struct, frozen=True):
+    """What a feed is told, in this order; symbols sorted."""
+
+    unfollow: list[str]
+    learn: list[Instrument]
+    follow: list[str]
+
+
+def wanted(followed: Mapping[str, Instrument]) -> dict[str, Instrument]:
+    """The symbols that a feed is to follow: those that the venue lists."""
+    return {symbol: one for symbol, one in followed.items() if one.status != REMOVED}
+
+
+def steps(following: Mapping[str, Instrument], wanted: Mapping[str, Instrument]) -> Steps:
+    """From what a feed follows to what it is to follow. Only a symbol that the venue calls by another name now is
+    subscribed anew: scales travel with every batch, so new ones are learned while trades go on."""
+    kept = {s for s, one in wanted.items() if s in following and following[s].venue_symbol == one.venue_symbol}
+    learned = [one for symbol, one in sorted(wanted.items()) if following.get(symbol) != one]
+    return Steps(sorted(following.keys() - kept), learned, sorted(wanted.keys() - kept))

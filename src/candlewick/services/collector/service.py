@@ -9,6 +9,7 @@ from candlewick.kernel.errors import Retryable
 from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context, Event
 from candlewick.ports.venue import Feed
+from candlewick.services.collector.domain import steps, wanted
 from candlewick.services.collector.handlers.playback import Playback
 from candlewick.services.collector.handlers.queue import OutgoingQueue, Writer
 from candlewick.services.collector.handlers.sink import FeedSink
@@ -92,25 +93,33 @@ class Collector:
         self._changed.set()
 
     async def _keep_feed(self) -> None:
-        """Start the feed with the first symbol; tell it what came and went."""
-        following: set[str] = set()
+        """Start the feed with the first symbol; tell it what came, went, and is now known otherwise."""
+        following: dict[str, Instrument] = {}
         while True:
             self._changed.clear()
-            wanted = set(self._followed)
+            to_follow = wanted(self._followed)
             try:
-                if self._feed is None and wanted:
+                if self._feed is not None:
+                    await self._tell(self._feed, following, to_follow)
+                elif to_follow:
                     venue = self._context.venue(self._settings.exchange)
-                    self._feed = venue.feed(sorted(wanted), list(self._followed.values()), self.sink)
+                    self._feed = venue.feed(sorted(to_follow), list(to_follow.values()), self.sink)
                     self._context.background(f"feed {self._settings.exchange}", self._feed.run())
-                elif self._feed is not None and wanted != following:
-                    await self._feed.follow(sorted(wanted - following))
-                    await self._feed.unfollow(sorted(following - wanted))
             except Retryable as error:
                 self._context.logger.warning("feed does not follow yet", code=error.code, detail=error.detail)
                 await self._context.clock.sleep(_RETRY_S)
                 continue
-            following = wanted
+            following = to_follow
             await self._changed.wait()
+
+    async def _tell(self, feed: Feed, following: dict[str, Instrument], to_follow: dict[str, Instrument]) -> None:
+        change = steps(following, to_follow)
+        if change.unfollow:
+            await feed.unfollow(change.unfollow)
+        if change.learn:
+            feed.learn(change.learn)
+        if change.follow:
+            await feed.follow(change.follow)
 
     def _export(self) -> None:
         waiting = self._feed.waiting_bytes() if self._feed is not None else 0

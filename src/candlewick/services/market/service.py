@@ -12,9 +12,10 @@ from candlewick.ports.runtime import Context
 from candlewick.services.market.api.hot import HotCandles
 from candlewick.services.market.api.routes import new_router
 from candlewick.services.market.api.schemas import SCHEMAS
+from candlewick.services.market.handlers.listing import Listing
 from candlewick.services.market.handlers.market import Market
 from candlewick.services.market.settings import MarketSettings
-from candlewick.services.market.storage import SqlSymbolTable
+from candlewick.services.market.storage import SqlListingTable, SqlSymbolTable
 
 _FOLLOWED = (
     "normalized.ohlcv", "normalized.ohlcv-open", "history.candles", "raw.market-data", "raw.ticker", "raw.book",
@@ -46,7 +47,7 @@ class MarketService:
         # Before the table is read: what another process of this service adds from here on is heard of.
         await self._context.messaging.follow((MARKET_SYMBOLS.name,), self._market.on_symbols)
         async with self._context.database.reading() as tx:
-            known = await self._table.all(tx, settings.exchange)
+            known = await self._table.followed(tx, settings.exchange)
         for instrument in known:
             self._market.add_state(instrument)
         places = await self._market.stand()
@@ -60,6 +61,15 @@ class MarketService:
         if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)
+        if self._context.mode != "replay":
+            self._context.background("listing", self._listing().watch(self._context.venue(settings.exchange)))
+
+    def _listing(self) -> Listing:
+        context = self._context
+        every_s = context.settings.refresh_minutes * 60
+        return Listing(
+            self._table, SqlListingTable(), context.messaging, context.clock, context.logger, every_s=every_s
+        )
 
     async def _agree(self, exchange: str) -> None:
         """Look at the table whenever a process of this service has said that it changed; until cancelled."""
@@ -68,7 +78,7 @@ class MarketService:
             self._market.symbols_changed.clear()
             try:
                 async with self._context.database.reading() as tx:
-                    known = await self._table.all(tx, exchange)
+                    known = await self._table.followed(tx, exchange)
             except Retryable as error:
                 self._context.logger.warning("symbols are not looked at yet", code=error.code)
                 self._market.symbols_changed.set()

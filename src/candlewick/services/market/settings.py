@@ -18,3 +18,6 @@ class MarketSettings(msgspec.Struct, frozen=True):
         tuple[str, ...], Meta(description="Symbols followed on the first start; later ones are added over the API.")
     ] = DEFAULT_SYMBOLS
     ring_size: Annotated[int, Meta(ge=1500, le=100_000, description="Candles of each timeframe kept in memory.")] = 1500
+    refresh_minutes: Annotated[
+        float, Meta(gt=0, le=10_080, description="Minutes after which the venue is asked again what it lists.")
+    ] = 60

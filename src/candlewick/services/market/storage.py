@@ -1,21 +1,27 @@
-"""The followed symbols: the market service's only table."""
+"""The market service's tables: the followed symbols, and what venues list."""
+
+from collections.abc import Sequence
+
+import msgspec
 
 from candlewick.contracts.market import Instrument
 from candlewick.ports.database import Transaction
 from candlewick.ports.runtime import UnitOfWork
+from candlewick.services.market.ports import Turn
 
 _FIELDS = (
     "exchange", "symbol", "venue_symbol", "base", "quote", "price_tick", "size_step", "price_scale", "size_scale",
     "status",
 )  # fmt: skip
 _COLUMNS = ", ".join(_FIELDS)
+_CHANGING = ", ".join(f"{name} = :{name}" for name in _FIELDS if name not in ("exchange", "symbol"))
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class SqlSymbolTable:
     """ports.SymbolTable on the service's database."""
 
-    async def all(self, tx: Transaction, exchange: str) -> list[Instrument]:
-        """The followed symbols of one exchange, in the order in which they were added."""
+    async def followed(self, tx: Transaction | UnitOfWork, exchange: str) -> list[Instrument]:
         rows = await tx.fetch(
             f"SELECT {_COLUMNS} FROM symbols WHERE exchange = :exchange ORDER BY added_at, symbol",
             {"exchange": exchange},
@@ -23,12 +29,17 @@ class SqlSymbolTable:
         return [Instrument(*row) for row in rows]
 
     async def add(self, tx: UnitOfWork, instrument: Instrument, now_ns: int) -> bool:
-        values = {name: getattr(instrument, name) for name in _FIELDS}
         places = ", ".join(f":{name}" for name in _FIELDS)
         changed = await tx.execute(
             f"INSERT INTO symbols ({_COLUMNS}, added_at) VALUES ({places}, :added_at) "
             "ON CONFLICT (exchange, symbol) DO NOTHING",
-            {**values, "added_at": now_ns},
+            {**_values(instrument), "added_at": now_ns},
+        )
+        return changed > 0
+
+    async def update(self, tx: UnitOfWork, instrument: Instrument) -> bool:
+        changed = await tx.execute(
+            f"UPDATE symbols SET {_CHANGING} WHERE exchange = :exchange AND symbol = :symbol", _values(instrument)
         )
         return changed > 0
 
@@ -36,5 +47,38 @@ class SqlSymbolTable:
         changed = await tx.execute(
             "DELETE FROM symbols WHERE exchange = :exchange AND symbol = :symbol",
             {"exchange": exchange, "symbol": symbol},
+        )
+        return changed > 0
+
+
+def _values(instrument: Instrument) -> dict[str, str | int]:
+    return {name: getattr(instrument, name) for name in _FIELDS}
+
+
+class SqlListingTable:
+    """ports.ListingTable on the service's database."""
+
+    async def take_turn(self, tx: UnitOfWork, exchange: str, now_ns: int, again_ns: int, every_ns: int) -> Turn:
+        await tx.execute(
+            "INSERT INTO listings (exchange, turn, due_at, looked_at) VALUES (:exchange, 0, :now, 0) "
+            "ON CONFLICT (exchange) DO NOTHING",
+            {"exchange": exchange, "now": now_ns},
+        )
+        taken = await tx.execute(
+            "UPDATE listings SET turn = turn + 1, due_at = :again WHERE exchange = :exchange "
+            "AND (due_at <= :now OR due_at > :latest)",
+            {"exchange": exchange, "now": now_ns, "again": now_ns + again_ns, "latest": now_ns + every_ns},
+        )
+        row = await tx.fetch_one("SELECT turn, due_at FROM listings WHERE exchange = :exchange", {"exchange": exchange})
+        assert row is not None
+        return Turn(row[0] if taken else None, row[1] - now_ns)
+
+    async def keep(
+        self, tx: UnitOfWork, exchange: str, turn: int, listed: Sequence[Instrument], now_ns: int, due_ns: int
+    ) -> bool:
+        changed = await tx.execute(
+            "UPDATE listings SET instruments = :instruments, looked_at = :now, due_at = :due "
+            "WHERE exchange = :exchange AND turn = :turn",
+            {"exchange": exchange, "turn": turn, "instruments": _pack(listed), "now": now_ns, "due": due_ns},
         )
         return changed > 0

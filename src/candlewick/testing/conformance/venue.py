@@ -19,6 +19,7 @@
 17 ``parse_many`` gives the trades, gaps and Progress that ``parse`` gives.
 18 A parser restored from a checkpoint goes on as if there had been no break.
 19 ``is_reachable`` never raises and answers in time; server time is the venue's.
+20 What is learned of a symbol holds from then on, without a break: scales only grow; a new symbol can be followed.
 """
 
 import pytest

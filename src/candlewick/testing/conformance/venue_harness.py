@@ -106,9 +106,12 @@ class LiveFeedBench:
 
 
 @asynccontextmanager
-async def live_feed(harness: VenueHarness) -> AsyncIterator[LiveFeedBench]:
+async def live_feed(
+    harness: VenueHarness, instruments: Sequence[Instrument] | None = None
+) -> AsyncIterator[LiveFeedBench]:
+    """Of the exchange's first symbol; knows all that the venue lists unless told otherwise."""
     venue = await harness.handle()
-    live = LiveFeedBench(venue, harness.exchange, await venue.instruments())
+    live = LiveFeedBench(venue, harness.exchange, instruments or await venue.instruments())
     task = asyncio.create_task(live.feed.run())
     try:
         await live.alive()

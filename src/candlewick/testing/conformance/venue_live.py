@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from candlewick.contracts.collector import BookUpdated, GapSuspected, Progress, QuoteUpdated, Side, TradeBatch
@@ -13,7 +14,7 @@ from candlewick.testing.conformance.venue_harness import VenueHarness, live_feed
 
 
 class LiveLaws:
-    """Laws 2, 4 to 12."""
+    """Laws 2, 4 to 12 and 20."""
 
     async def test_02_trades_arrive_exactly(self, harness: VenueHarness) -> None:
         async with live_feed(harness) as live:
@@ -173,3 +174,26 @@ class LiveLaws:
             ids.append(exchange.trade(symbol, "100", "1"))
             await live.has(ids)
             assert not live.sink.of(GapSuspected)
+
+    async def test_20_instruments_are_learned(self, harness: VenueHarness) -> None:
+        venue = await harness.handle()
+        exchange, listed = harness.exchange, {one.symbol: one for one in await venue.instruments()}
+        first, second = exchange.symbols
+        async with live_feed(harness, [listed[first]]) as live:
+            known = live.instruments[0]
+            ids = [exchange.trade(first, "100", "1")]
+            await live.has(ids)
+            finer = msgspec.structs.replace(known, price_scale=known.price_scale + 3, size_scale=known.size_scale + 1)
+            for news in (finer, known):  # what became finer stays so
+                live.feed.learn([news, listed[second]])
+                ids.append(exchange.trade(first, "101", "1"))
+                await live.has(ids)
+                columns = live.sink.of(TradeBatch, first)[-1].columns_v1
+                assert (columns.price_scale, columns.size_scale) == (finer.price_scale, finer.size_scale)
+                assert Decimal(int(columns.price[-1])).scaleb(-columns.price_scale) == 101
+            assert all(p.feed_alive for p in live.progress()[1:]), "trades went on without a break"
+            assert not live.sink.of(GapSuspected)
+            assert not live.sink.codes()
+            await live.feed.follow([second])
+            await live.alive(second)
+            await live.has([exchange.trade(second, "5", "1")], second)

@@ -190,7 +190,7 @@ class Swallows(_Around):
 
 
 class FollowsNobody(_Around):
-    """``follow`` and ``unfollow`` do nothing."""
+    """``follow``, ``unfollow`` and ``learn`` do nothing."""
 
     def feed(self, symbols: Sequence[str], instruments: Sequence[Instrument], sink: Sink) -> Feed:
         sound = self.sound.feed(symbols, instruments, sink)
@@ -207,6 +207,9 @@ class FollowsNobody(_Around):
                     raise UnknownSymbol("no")
 
             async def unfollow(self, symbols: Sequence[str]) -> None:
+                return
+
+            def learn(self, instruments: Sequence[Instrument]) -> None:
                 return
 
             def waiting_bytes(self) -> int:
@@ -355,4 +358,5 @@ FAULTS = [
     Fault("test_17_many_frames_at_once", "block ends dropped", DropsBlockEnds),
     Fault("test_18_checkpoints", "forgotten", ForgetsEverything),
     Fault("test_19_reachable", "raises", RaisesWhenDown),
+    Fault("test_20_instruments_are_learned", "learns nothing", FollowsNobody),
 ]

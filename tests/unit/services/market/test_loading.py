@@ -17,7 +17,7 @@ from candlewick.kernel.logging import logger
 from candlewick.kernel.system import SystemClock
 from candlewick.ports.log import Position
 from candlewick.ports.runtime import Event
-from candlewick.services.market.domain import OLDEST
+from candlewick.services.market.domain.state import OLDEST
 from candlewick.services.market.handlers.market import Market
 from candlewick.services.market.handlers.pages import Page
 from candlewick.services.market.settings import MarketSettings

@@ -9,7 +9,7 @@ from candlewick.app.profiles.embedded import EmbeddedResources
 from candlewick.app.registry import load
 from candlewick.app.runtime.host import running
 from candlewick.contracts import codec
-from candlewick.contracts.market import Instrument, SymbolAdded
+from candlewick.contracts.market import SymbolAdded
 from candlewick.services.market.storage import SqlSymbolTable
 
 
@@ -39,9 +39,9 @@ async def test_a_log_that_knows_no_symbol_is_told_once(tmp_path: Path) -> None:
     database = await resources.own("database", "market", "restore")
     await database.migrate(schema)
     async with database.transaction() as tx:
-        for at, base in enumerate(("BTC", "ETH")):
-            instrument = Instrument("demo", f"{base}-USDT", f"{base}USDT", base, "USDT", "0.01", "0.01", 2, 2)
-            assert await SqlSymbolTable().add(tx, instrument, at)
+        for at, instrument in enumerate(await resources.venue("demo").instruments()):
+            if instrument.symbol in ("BTC-USDT", "ETH-USDT"):
+                assert await SqlSymbolTable().add(tx, instrument, at)
     await database.close()
     for _ in range(2):
         resources = EmbeddedResources(tmp_path, config.app, mode="live")

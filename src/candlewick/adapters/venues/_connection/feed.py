@@ -95,8 +95,12 @@ class LiveFeed:
             await self._place(new)
 
     def learn(self, instruments: Sequence[Instrument]) -> None:
-        """Instruments that were listed since."""
-        self._known.update({i.symbol: i for i in instruments})
+        """As the port says."""
+        news = {i.symbol: i for i in instruments}
+        self._known.update(news)
+        self._first = [news.get(i.symbol, i) for i in self._first]
+        for lane in self._lanes:
+            lane.learn(instruments)
 
     async def unfollow(self, symbols: Sequence[str]) -> None:
         gone = set(symbols)

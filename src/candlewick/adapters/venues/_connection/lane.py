@@ -77,6 +77,14 @@ class Lane:
         if not session.is_closed():
             self.parser.subscribed([i.symbol for i in new])
 
+    def learn(self, instruments: Iterable[Instrument]) -> None:
+        """What is known of symbols of this lane from now on; others, and names that the venue changed, are ignored."""
+        for instrument in instruments:
+            known = self.instruments.get(instrument.symbol)
+            if known is not None and known.venue_symbol == instrument.venue_symbol:
+                self.instruments[instrument.symbol] = instrument
+                self.parser.learn(instrument, self._clock.now_ns(), self._sink)
+
     async def unfollow(self, symbols: Iterable[str]) -> None:
         gone = [self.instruments.pop(s) for s in symbols if s in self.instruments]
         session = self._session

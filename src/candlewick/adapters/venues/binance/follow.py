@@ -68,6 +68,14 @@ class Followed(Events):
         name = stream.partition("@")[0]
         self._proofs[stream] = self._new_state(guessed_instrument(name, self.exchange))
 
+    def learn(self, instrument: Instrument, ts_recv: int, sink: Sink) -> None:
+        """What is known of a symbol of ours now: what is gathered at coarser scales is handed over first."""
+        state = self._by_symbol.get(instrument.symbol)
+        if state is not None:
+            state.instrument = instrument
+            if state.widen(instrument.price_scale, instrument.size_scale, ts_recv, sink):
+                self._table = None
+
     def remove(self, symbol: str, ts_recv: int, sink: Sink) -> None:
         """Forget a symbol (ours, BASE-QUOTE) after handing over what was gathered."""
         state = self._by_symbol.pop(symbol, None)

@@ -118,6 +118,13 @@ class SymbolState:
             parse_mantissa(size, needed[1])
         except BadDecimal:
             return False
+        return self.widen(*needed, ts_recv, sink)
+
+    def widen(self, price_scale: int, size_scale: int, ts_recv: int, sink: Sink) -> bool:
+        """Go on with at least these scales; False when they are no finer than before."""
+        needed = max(self.price_scale, price_scale), max(self.size_scale, size_scale)
+        if needed == (self.price_scale, self.size_scale):
+            return False
         self.trades.widen(*needed, ts_recv, sink)
         self._set_scales(*needed)
         self.book.rescale(max(needed[0], self.book.scales[0]), max(needed[1], self.book.scales[1]))

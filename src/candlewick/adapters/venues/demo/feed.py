@@ -5,6 +5,7 @@ from typing import Final
 
 from candlewick.adapters.venues.demo.tape import LiveTape
 from candlewick.contracts.collector import ConnectionChanged
+from candlewick.contracts.market import Instrument
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 from candlewick.ports.venue import Sink, UnknownSymbol
 from candlewick.quant.market_model.columns import Silence
@@ -63,6 +64,9 @@ class DemoFeed:
             tape = self._tapes.pop(symbol, None)
             if tape is not None:
                 tape.gatherer.lost("disconnect", self._clock.now_ns(), self._sink)
+
+    def learn(self, instruments: Sequence[Instrument]) -> None:
+        """The model knows its own symbols."""
 
     def waiting_bytes(self) -> int:
         """None: a model waits for its sink."""

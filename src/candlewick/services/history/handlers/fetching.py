@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from candlewick.contracts.market import SymbolAdded, SymbolDeleted
+from candlewick.contracts.market import REMOVED, SymbolAdded, SymbolDeleted
 from candlewick.contracts.timeframes import SECONDS, open_of
 from candlewick.kernel.clock import NS_PER_SECOND
 from candlewick.kernel.errors import Retryable
@@ -40,18 +40,18 @@ class Fetches:
         self._failures: dict[tuple[str, str], int] = {}
 
     def on_symbols(self, events: Sequence[Event]) -> None:
-        """Follower of market.symbols."""
+        """Follower of market.symbols. Of a symbol that its venue no longer lists no candle is missed or asked for."""
         for event in events:
             message = event.message
-            if isinstance(message, SymbolAdded):
+            if isinstance(message, SymbolAdded) and message.instrument.status != REMOVED:
                 place = (message.instrument.exchange, message.instrument.symbol)
                 if place not in self._gaps.followed:
                     self._gaps.followed.add(place)
                     self.wanted[place] = None
-            elif isinstance(message, SymbolDeleted):
-                place = (message.exchange, message.symbol)
-                self._gaps.followed.discard(place)
-                self.wanted.pop(place, None)
+            elif isinstance(message, (SymbolAdded, SymbolDeleted)):
+                exchange, _, symbol = message.key.partition(":")
+                self._gaps.followed.discard((exchange, symbol))
+                self.wanted.pop((exchange, symbol), None)
 
     async def watch(self) -> None:
         """Submit a job for every symbol that wants one, again with back-off while the venue cannot be reached; until

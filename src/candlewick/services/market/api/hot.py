@@ -11,7 +11,7 @@ from candlewick.kernel.openapi import Problem
 from candlewick.ports.log import Position
 from candlewick.services.market.api import tables
 from candlewick.services.market.api.queries import page_json, page_of
-from candlewick.services.market.domain import POSITIONS_HEADER, Place, SymbolState, header_of
+from candlewick.services.market.domain.state import POSITIONS_HEADER, Place, SymbolState, header_of
 from candlewick.services.market.errors import BadQuery
 from candlewick.services.market.handlers.market import Key, Market
 from candlewick.services.market.handlers.pages import Found, Page

@@ -13,7 +13,7 @@ from candlewick.services.market.api import tables
 from candlewick.services.market.api.hot import HotCandles
 from candlewick.services.market.api.queries import page_json, page_of
 from candlewick.services.market.api.schemas import DOCS, InstrumentView, NewSymbol
-from candlewick.services.market.domain import POSITIONS_HEADER, TRADE_TOPICS, header_of
+from candlewick.services.market.domain.state import POSITIONS_HEADER, TRADE_TOPICS, header_of
 from candlewick.services.market.errors import BadQuery, NoPriceYet
 from candlewick.services.market.handlers.market import Market
 from candlewick.services.market.handlers.pages import Page

@@ -7,7 +7,7 @@ import msgspec
 from candlewick.contracts.timeframes import SECONDS
 from candlewick.kernel.openapi import REF, problem, reply
 from candlewick.quant.windows.encoding import CandleView
-from candlewick.services.market.domain import BookView, TickerView, TradeView
+from candlewick.services.market.domain.state import BookView, TickerView, TradeView
 
 
 class NewSymbol(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

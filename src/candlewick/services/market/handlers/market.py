@@ -21,7 +21,7 @@ from candlewick.ports.runtime import Event, Messaging, ServiceClient, UnitOfWork
 from candlewick.ports.venue import Venue
 from candlewick.quant.candles.values import to_arrays
 from candlewick.quant.windows.ring import FIELDS
-from candlewick.services.market.domain import OLDEST, Place, Places, SymbolState, discovered, positions_of
+from candlewick.services.market.domain.state import OLDEST, Place, Places, SymbolState, discovered, positions_of
 from candlewick.services.market.errors import (
     ExchangeNotFollowed,
     HistoryFailed,
@@ -248,9 +248,9 @@ class Market:
         self.symbols_changed.set()
 
     def agree(self, known: Sequence[Instrument]) -> None:
-        """Follow what the table has, and no other symbol of its exchange."""
+        """Follow what the table has, as it has it, and no other symbol of its exchange."""
         for instrument in known:
-            self.add_state(instrument)
+            self.add_state(instrument).instrument = instrument
         wanted = {(instrument.exchange, instrument.symbol) for instrument in known}
         for key in [key for key in self.states if key[0] == self._settings.exchange and key not in wanted]:
             self.states.pop(key)

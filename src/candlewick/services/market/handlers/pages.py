@@ -7,7 +7,7 @@ import msgspec
 
 from candlewick.ports.log import Position
 from candlewick.quant.windows.symbol import Rows
-from candlewick.services.market.domain import Place
+from candlewick.services.market.domain.state import Place
 from candlewick.services.market.errors import BadQuery
 
 LATEST_MS = (1 << 42) - 1  # in 2109; what comes later does not fit an int64 of nanoseconds with room to add

@@ -1,0 +1,81 @@
+"""The venue is asked again what it lists; what is new of a followed symbol is told."""
+
+from typing import Any, Final
+
+from candlewick.contracts.market import SymbolUpdated
+from candlewick.contracts.topics import MARKET_SYMBOLS
+from candlewick.kernel.clock import NS_PER_SECOND, Clock
+from candlewick.kernel.errors import Rejected, Retryable
+from candlewick.ports.runtime import Messaging, UnitOfWork
+from candlewick.ports.venue import Venue, VenueNonsense
+from candlewick.services.market.domain.listing import changed
+from candlewick.services.market.ports import ListingTable, SymbolTable, Turn
+
+_AGAIN_S: Final = 60.0
+"""A turn that came to nothing, its process killed or its venue away, is followed by another after so long."""
+
+
+class Listing:
+    """One process of the service asks for all, in turns that the service's database gives out. The others hear of it
+    as everybody does, by the events."""
+
+    def __init__(
+        self,
+        symbols: SymbolTable,
+        listings: ListingTable,
+        messaging: Messaging,
+        clock: Clock,
+        logger: Any,
+        *,
+        every_s: float,
+    ) -> None:
+        self._symbols, self._listings, self._messaging = symbols, listings, messaging
+        self._clock, self._logger = clock, logger
+        self._every_ns = int(every_s * NS_PER_SECOND)
+        self._again_ns = min(self._every_ns, int(_AGAIN_S * NS_PER_SECOND))
+        self._is_told = False
+
+    async def watch(self, venue: Venue) -> None:
+        """Look whenever it is this process's turn; until cancelled. A venue that does not answer, or nonsense, is told
+        once and asked again later; nothing else comes of it."""
+        while True:
+            wait_ns = self._again_ns
+            try:
+                wait_ns = await self.look(venue)
+            except (Retryable, Rejected) as error:
+                if not self._is_told:
+                    self._logger.warning(
+                        "the venue's symbols are not looked at yet", exchange=venue.info.name, code=error.code,
+                        detail=error.detail,
+                    )  # fmt: skip
+                self._is_told = True
+            await self._clock.sleep(max(1, wait_ns) / NS_PER_SECOND)
+
+    async def look(self, venue: Venue) -> int:
+        """Ask the venue if it is this process's turn. Returns after how many ns it is worth to come again. Raises what
+        the venue raises, and Retryable where the database does not answer."""
+        exchange = venue.info.name
+
+        async def begin(unit: UnitOfWork) -> Turn:
+            return await self._listings.take_turn(unit, exchange, self._clock.now_ns(), self._again_ns, self._every_ns)
+
+        turn: Turn = await self._messaging.unit_of_work(begin)
+        if (number := turn.number) is None:
+            return turn.wait_ns
+        listed = await venue.instruments()
+        if not listed:  # no venue closes all its markets at once; believed, it would take every symbol off
+            raise VenueNonsense(f"{exchange} must list at least one symbol, was none")
+
+        async def tell(unit: UnitOfWork) -> None:
+            now = self._clock.now_ns()
+            if not await self._listings.keep(unit, exchange, number, listed, now, now + self._every_ns):
+                return
+            for instrument in changed(await self._symbols.followed(unit, exchange), listed):
+                if await self._symbols.update(unit, instrument):
+                    unit.emit(MARKET_SYMBOLS.name, SymbolUpdated(instrument), ts_event=now)
+
+        await self._messaging.unit_of_work(tell)
+        if self._is_told:
+            self._logger.info("the venue's symbols are looked at again", exchange=exchange)
+        self._is_told = False
+        return self._every_ns
