@@ -17,7 +17,7 @@ from candlewick.app.runtime.mirror_listener import ControlListener
 from candlewick.contracts import codec, control
 from candlewick.contracts.base import Envelope, Message
 from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted, SymbolUpdated
-from candlewick.contracts.topics import MARKET_SYMBOLS
+from candlewick.contracts.topics import TOPIC_OF
 from candlewick.kernel.logging import logger
 from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
@@ -36,7 +36,8 @@ def instrument(symbol: str, **more: Any) -> Instrument:
 
 def record(message: Message, *, event_id: UUID | None = None, key: str | None = None) -> NewRecord:
     envelope = Envelope(event_id or IDS.new(), type(message).__name__, 1, 2, message.key, "market", sequence=0)
-    return NewRecord(MARKET_SYMBOLS.name, key or message.key, codec.encode(message), codec.encode_envelope(envelope), 1)
+    topic = TOPIC_OF[type(message)].name
+    return NewRecord(topic, key or message.key, codec.encode(message), codec.encode_envelope(envelope), 1)
 
 
 def life_of_symbols(symbols: int, rounds: int) -> list[Message]:

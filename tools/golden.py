@@ -10,7 +10,7 @@ import sys
 import zlib
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -60,6 +60,8 @@ def _value(name: str, hint: Any) -> Any:
         return seed
     if hint is str:
         return f"{name} \N{MIDDLE DOT} {seed}"
+    if get_origin(hint) is tuple:
+        return tuple(f"{name} {n} \N{MIDDLE DOT} {seed}" for n in range(ROWS))
     if issubclass(hint, IntEnum):
         return list(hint)[-1]
     return sample(hint)

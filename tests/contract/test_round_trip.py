@@ -3,7 +3,7 @@
 from contextlib import suppress
 from enum import IntEnum
 from functools import cache
-from typing import get_type_hints
+from typing import get_origin, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -49,6 +49,8 @@ def values(kind, proto):
                 out[name] = draw(TEXT)
             elif hint is int:
                 out[name] = draw(UINT32 if field.type == field.TYPE_UINT32 else INT64)
+            elif get_origin(hint) is tuple:
+                out[name] = tuple(draw(st.lists(TEXT, max_size=5)))
             elif issubclass(hint, IntEnum):
                 out[name] = draw(st.sampled_from(list(hint)))
             else:

@@ -30,8 +30,10 @@ def faults(kind, descriptor):
 
 
 def field_faults(hint, field):
+    if field.is_repeated != (hint == tuple[str, ...]):
+        return ["is repeated, or the struct's field is a tuple, but not both"]
     if field.is_repeated:
-        return ["is repeated, which no struct field is"]
+        hint = str
     if any(isinstance(m, ColumnOf) for m in getattr(hint, "__metadata__", ())):
         return (
             []

@@ -13,8 +13,8 @@ from candlewick.app.runtime.mirror import GROUP, notice_of
 from candlewick.app.runtime.mirror_listener import event_of
 from candlewick.contracts import codec
 from candlewick.contracts.base import Message
-from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted
-from candlewick.contracts.topics import MARKET_SYMBOLS, dead_letters
+from candlewick.contracts.market import Instrument, MarketUpdated, SymbolAdded, SymbolDeleted
+from candlewick.contracts.topics import MARKET_MARKETS, MARKET_SYMBOLS, dead_letters
 from candlewick.kernel.errors import CandlewickError, Retryable
 from candlewick.ports.log import EventLog, NewRecord, Position, Record
 from candlewick.ports.queue import Command
@@ -72,6 +72,24 @@ async def test_every_group_gets_what_the_log_holds(house: House) -> None:
             kept = (await log.read_at(event.topic, event.partition, after, 1))[0]
             assert codec.encode_envelope(event.envelope) == kept.header
             assert codec.encode(event.message) == kept.value
+
+
+async def test_what_is_new_of_a_market_is_told_beside_the_symbols(house: House) -> None:
+    ears = [await house.ear("a"), await house.ear("b")]
+    first = MarketUpdated("binance", "open", 3, 2, ("BTC-USDT",), ())
+    second = MarketUpdated("binance", "halted", 3, 0, (), ())
+    wrong = MarketUpdated("binance", "open", 3, 0, (), ())
+    said: list[Message] = [first, SymbolAdded(instrument("BTC-USDT")), wrong, second]
+    async with opened(house.log()) as log:
+        async with running(ears[0].listener(), ears[1].listener(("market.updated",))):
+            await asyncio.sleep(0.3)
+            async with running(mirror(log, await house.plane())):
+                await send(log, said)
+                await until(lambda: len(ears[0].heard) == 3 and len(ears[1].heard) == 2)
+        (letter,) = await log.read_at(dead_letters(MARKET_MARKETS.name), 0, None, 10)
+    assert [event.message for event in ears[1].heard] == [first, second]
+    assert codec.decode(codec.decode_envelope(letter.header).type, letter.value or b"") == wrong
+    assert "status must be halted with 0 trading" in codec.decode_envelope(letter.header).producer
 
 
 async def test_what_is_said_twice_is_handed_over_once(house: House) -> None:

@@ -1,12 +1,13 @@
 """Messages <-> protobuf bytes. The only module that sees the generated classes.
 
-A struct field travels in the protobuf field of the same name. An array field travels as a ``Column`` whose dtype,
-scale and count are written out; a decoder refuses a column whose bytes are not count x item size.
+A struct field travels in the protobuf field of the same name, a tuple of texts in a repeated one. An array field
+travels as a ``Column`` whose dtype, scale and count are written out; a decoder refuses a column whose bytes are not
+count x item size.
 """
 
 from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, get_type_hints
+from typing import Any, get_origin, get_type_hints
 from uuid import UUID
 
 import msgspec
@@ -17,7 +18,7 @@ from candlewick.contracts._gen import schemas
 from candlewick.contracts._gen.candlewick.collector.v1 import market_data_pb2
 from candlewick.contracts._gen.candlewick.history.v1 import history_pb2
 from candlewick.contracts._gen.candlewick.kernel.v1 import envelope_pb2
-from candlewick.contracts._gen.candlewick.market.v1 import symbols_pb2
+from candlewick.contracts._gen.candlewick.market.v1 import markets_pb2, symbols_pb2
 from candlewick.contracts._gen.candlewick.stream.v1 import candles_pb2
 from candlewick.contracts.base import ColumnOf, Envelope, Message
 from candlewick.kernel.decimals import MAX_SCALE
@@ -175,6 +176,9 @@ class _Plan:
             elif isinstance(hint, type) and issubclass(hint, IntEnum):
                 writes.append(lambda s, p, n=name: setattr(p, n, int(getattr(s, n))))  # type: ignore[misc]
                 read = lambda p, n=name, e=hint: _enum(e, getattr(p, n), n)  # type: ignore[misc] # noqa: E731
+            elif get_origin(hint) is tuple:
+                writes.append(lambda s, p, n=name: getattr(p, n).extend(getattr(s, n)))  # type: ignore[misc]
+                read = lambda p, n=name: tuple(getattr(p, n))  # type: ignore[misc] # noqa: E731
             else:
                 writes.append(lambda s, p, n=name: setattr(p, n, getattr(s, n)))  # type: ignore[misc]
                 read = lambda p, n=name: getattr(p, n)  # type: ignore[misc] # noqa: E731
@@ -229,6 +233,7 @@ PROTO_OF: dict[type[Message], Any] = {
     market.SymbolAdded: symbols_pb2.SymbolAdded,
     market.SymbolUpdated: symbols_pb2.SymbolUpdated,
     market.SymbolDeleted: symbols_pb2.SymbolDeleted,
+    market.MarketUpdated: markets_pb2.MarketUpdated,
 }
 #: Text of every schema, by the path that others import it by.
 SCHEMA_FILES: dict[str, str] = schemas.FILES

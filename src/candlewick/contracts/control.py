@@ -9,8 +9,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from candlewick.contracts.base import Message
-from candlewick.contracts.market import Instrument, SymbolAdded, SymbolDeleted, SymbolUpdated
-from candlewick.contracts.topics import MARKET_SYMBOLS, Topic
+from candlewick.contracts.market import (
+    HALTED,
+    MOST_NAMED,
+    OPEN,
+    Instrument,
+    MarketUpdated,
+    SymbolAdded,
+    SymbolDeleted,
+    SymbolUpdated,
+)
+from candlewick.contracts.topics import MARKET_MARKETS, MARKET_SYMBOLS, Topic
 from candlewick.kernel.decimals import MAX_SCALE
 from candlewick.kernel.errors import Corrupt
 
@@ -19,9 +28,10 @@ NAMES: Final[Mapping[type[Message], str]] = {
     SymbolAdded: "symbol.added",
     SymbolUpdated: "symbol.updated",
     SymbolDeleted: "symbol.deleted",
+    MarketUpdated: "market.updated",
 }
 #: The compacted topics that are told on.
-TOPICS: Final[tuple[Topic, ...]] = (MARKET_SYMBOLS,)
+TOPICS: Final[tuple[Topic, ...]] = (MARKET_SYMBOLS, MARKET_MARKETS)
 
 _EXCHANGE: Final = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9.]*-[A-Z0-9][A-Z0-9.]*")
@@ -54,11 +64,31 @@ def validate(message: Message) -> None:
                 raise BadControlMessage(f"{field} of {one.symbol} must be {wanted}, was {getattr(one, field)!r}")
     elif isinstance(message, SymbolDeleted):
         _place(message.exchange, message.symbol)
+    elif isinstance(message, MarketUpdated):
+        _market(message)
+
+
+def _market(message: MarketUpdated) -> None:
+    _exchange(message.exchange)
+    if not 0 <= message.trading <= message.listed:
+        raise BadControlMessage(f"trading must be from 0 to {message.listed}, was {message.trading!r}")
+    if message.status != (status := OPEN if message.trading else HALTED):
+        raise BadControlMessage(f"status must be {status} with {message.trading} trading, was {message.status!r}")
+    for field, names in (("added", message.added), ("removed", message.removed)):
+        # Venues list names that are no symbols of ours; they can be told, not followed.
+        if len(names) > MOST_NAMED or not all(name.strip() for name in names):
+            raise BadControlMessage(f"{field} must be at most {MOST_NAMED} symbols, was {names!r:.80}")
+    if both := set(message.added) & set(message.removed):
+        raise BadControlMessage(f"a symbol must be added or removed, was both: {min(both)!r}")
+
+
+def _exchange(exchange: str) -> None:
+    if not _EXCHANGE.fullmatch(exchange):
+        raise BadControlMessage(f"exchange must be a lower-case name, was {exchange!r}")
 
 
 def _place(exchange: str, symbol: str) -> None:
-    if not _EXCHANGE.fullmatch(exchange):
-        raise BadControlMessage(f"exchange must be a lower-case name, was {exchange!r}")
+    _exchange(exchange)
     if not _SYMBOL.fullmatch(symbol):
         raise BadControlMessage(f"symbol must be BASE-QUOTE, was {symbol!r}")
 

@@ -39,3 +39,23 @@ class SymbolUpdated(SymbolAdded, frozen=True):
 
 class SymbolDeleted(MarketMessage, frozen=True):
     """A symbol is no longer followed."""
+
+
+OPEN, HALTED = "open", "halted"
+MOST_NAMED = 100
+
+
+class MarketUpdated(Message, frozen=True):
+    """What is newly known of a whole exchange: open, or halted while none of its listed symbols trades; how many are
+    listed and how many of these trade; which it began and stopped to list since the last word, 100 named at most."""
+
+    exchange: str
+    status: str
+    listed: int
+    trading: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        return self.exchange

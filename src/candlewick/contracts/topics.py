@@ -113,6 +113,16 @@ MARKET_SYMBOLS = Topic(
     "The followed symbols; the newest word on each is kept.",
     cleanup="compact",
 )
+MARKET_MARKETS = Topic(
+    "market.markets",
+    "market",
+    (market.MarketUpdated,),
+    1,
+    0,
+    "What is listed and trades on a whole exchange; the newest word on each is kept.",
+    cleanup="compact",
+    key="exchange",
+)
 
 CATALOGUE: tuple[Topic, ...] = (
     RAW_MARKET_DATA,
@@ -125,6 +135,7 @@ CATALOGUE: tuple[Topic, ...] = (
     HISTORY_CANDLES,
     HISTORY_GAPS,
     MARKET_SYMBOLS,
+    MARKET_MARKETS,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in CATALOGUE}
 TOPIC_OF: dict[type[Message], Topic] = {

@@ -49,3 +49,7 @@ class ListingTable(Protocol):
     ) -> bool:
         """What the venue listed, asked in this turn. False, and nothing is kept, when another turn has begun."""
         ...
+
+    async def last(self, tx: UnitOfWork, exchange: str) -> list[Instrument] | None:
+        """What the venue listed when it was last asked; None when it never was."""
+        ...

@@ -38,6 +38,14 @@ class MarketService:
             context.logger,
             discover=context.mode == "replay",
         )
+        self._listing = Listing(
+            self._table,
+            SqlListingTable(),
+            context.messaging,
+            context.clock,
+            context.logger,
+            every_s=context.settings.refresh_minutes * 60,
+        )
         self.router = new_router(self._market, context)
         self.hot = {"/ohlcv/": HotCandles(self._market)}
         self.schemas: tuple[type[msgspec.Struct], ...] = SCHEMAS
@@ -58,18 +66,12 @@ class MarketService:
             self._context.background("symbols", self._agree(settings.exchange))
         if known and self._context.mode != "replay" and await self._is_log_new():
             await self._market.announce(known)
+            await self._listing.announce(settings.exchange)
         if not known and self._context.mode != "replay":
             first = asyncio.ensure_future(self._first_symbols(settings.exchange))
             self._context.background("first symbols", first)
         if self._context.mode != "replay":
-            self._context.background("listing", self._listing().watch(self._context.venue(settings.exchange)))
-
-    def _listing(self) -> Listing:
-        context = self._context
-        every_s = context.settings.refresh_minutes * 60
-        return Listing(
-            self._table, SqlListingTable(), context.messaging, context.clock, context.logger, every_s=every_s
-        )
+            self._context.background("listing", self._listing.watch(self._context.venue(settings.exchange)))
 
     async def _agree(self, exchange: str) -> None:
         """Look at the table whenever a process of this service has said that it changed; until cancelled."""
@@ -120,7 +122,7 @@ SERVICE: ServiceSpec[Context] = ServiceSpec(
     settings=MarketSettings,
     build=MarketService,
     consumes=tuple(Subscription(topic, "broadcast") for topic in (*_FOLLOWED, MARKET_SYMBOLS.name)),
-    produces=("market.symbols",),
+    produces=("market.symbols", "market.markets"),
     calls=("history",),
     needs=frozenset({"database"}),
     schema=Path(__file__).parent / "schema",

@@ -16,6 +16,7 @@ _FIELDS = (
 _COLUMNS = ", ".join(_FIELDS)
 _CHANGING = ", ".join(f"{name} = :{name}" for name in _FIELDS if name not in ("exchange", "symbol"))
 _pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(list[Instrument]).decode
 
 
 class SqlSymbolTable:
@@ -82,3 +83,7 @@ class SqlListingTable:
             {"exchange": exchange, "turn": turn, "instruments": _pack(listed), "now": now_ns, "due": due_ns},
         )
         return changed > 0
+
+    async def last(self, tx: Transaction | UnitOfWork, exchange: str) -> list[Instrument] | None:
+        row = await tx.fetch_one("SELECT instruments FROM listings WHERE exchange = :exchange", {"exchange": exchange})
+        return None if row is None or row[0] is None else _unpack(row[0])

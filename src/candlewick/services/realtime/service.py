@@ -10,7 +10,7 @@ from candlewick.services.realtime.handlers import Fanout
 from candlewick.services.realtime.settings import RealtimeSettings
 
 _STREAMED = ("normalized.ohlcv", "normalized.ohlcv-open", "history.candles", "raw.market-data", "raw.book")
-_INDEXED = ("history.gaps", "market.symbols", "collector.gaps", "collector.connections")
+_INDEXED = ("history.gaps", "market.symbols", "market.markets", "collector.gaps", "collector.connections")
 
 
 class Realtime:

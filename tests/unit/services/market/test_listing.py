@@ -37,7 +37,7 @@ async def test_what_differs_is_kept_and_told_once(house, new):
         house.clock.jump(HOUR_S)
     assert venue.asked == 3
     assert await house.followed() == [new, ETH], "and no other symbol is followed because of it"
-    assert house.told == [(SYMBOLS, SymbolUpdated(new))]
+    assert house.messages(SYMBOLS) == [SymbolUpdated(new)]
     control.validate(SymbolUpdated(new))
 
 

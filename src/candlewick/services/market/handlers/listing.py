@@ -1,14 +1,14 @@
-"""The venue is asked again what it lists; what is new of a followed symbol is told."""
+"""The venue is asked again what it lists; what is new of a followed symbol, and of the whole market, is told."""
 
 from typing import Any, Final
 
 from candlewick.contracts.market import SymbolUpdated
-from candlewick.contracts.topics import MARKET_SYMBOLS
+from candlewick.contracts.topics import MARKET_MARKETS, MARKET_SYMBOLS
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import Rejected, Retryable
 from candlewick.ports.runtime import Messaging, UnitOfWork
 from candlewick.ports.venue import Venue, VenueNonsense
-from candlewick.services.market.domain.listing import changed
+from candlewick.services.market.domain.listing import changed, news
 from candlewick.services.market.ports import ListingTable, SymbolTable, Turn
 
 _AGAIN_S: Final = 60.0
@@ -68,14 +68,27 @@ class Listing:
 
         async def tell(unit: UnitOfWork) -> None:
             now = self._clock.now_ns()
+            before = await self._listings.last(unit, exchange)
             if not await self._listings.keep(unit, exchange, number, listed, now, now + self._every_ns):
                 return
             for instrument in changed(await self._symbols.followed(unit, exchange), listed):
                 if await self._symbols.update(unit, instrument):
                     unit.emit(MARKET_SYMBOLS.name, SymbolUpdated(instrument), ts_event=now)
+            if (word := news(exchange, before, listed)) is not None:
+                unit.emit(MARKET_MARKETS.name, word, ts_event=now)
 
         await self._messaging.unit_of_work(tell)
         if self._is_told:
             self._logger.info("the venue's symbols are looked at again", exchange=exchange)
         self._is_told = False
         return self._every_ns
+
+    async def announce(self, exchange: str) -> None:
+        """Tell a log that has not heard of it what is known of the market already."""
+
+        async def tell(unit: UnitOfWork) -> None:
+            last = await self._listings.last(unit, exchange)
+            if last is not None and (word := news(exchange, None, last)) is not None:
+                unit.emit(MARKET_MARKETS.name, word, ts_event=self._clock.now_ns())
+
+        await self._messaging.unit_of_work(tell)
