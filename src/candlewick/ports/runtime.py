@@ -21,6 +21,7 @@ from candlewick.contracts.base import Envelope, Message
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
+from candlewick.ports.answers import Answers
 from candlewick.ports.backups import Backups
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
@@ -146,6 +147,11 @@ class Context(Protocol):
     def candles(self) -> CandleStore: ...
     @property
     def cache(self) -> Cache: ...
+    @property
+    def answers(self) -> Answers:
+        """Over the cache."""
+        ...
+
     @property
     def objects(self) -> Objects: ...
     @property

@@ -18,6 +18,7 @@ from candlewick.contracts.topics import BY_NAME
 from candlewick.kernel.errors import CandlewickError, Fatal, Rejected
 from candlewick.kernel.logging import logger
 from candlewick.kernel.net.budget import RateBudget
+from candlewick.ports.answers import Answers
 from candlewick.ports.cache import Cache
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
@@ -63,6 +64,7 @@ class ClusterResources(Machine):
         """``services`` are those of this process. Raises ServerNotNamed, ClientsMissing, BadServerUrl."""
         check_clients()
         from candlewick.adapters.cache.redis import RedisCache
+        from candlewick.adapters.cache.revalidating import RevalidatingAnswers
         from candlewick.adapters.log.kafka import KafkaEventLog
         from candlewick.adapters.objects.s3 import S3Objects
 
@@ -83,6 +85,7 @@ class ClusterResources(Machine):
             on_step=on_step,
         )
         self.cache: Cache = RedisCache(named(servers, "redis_url"), self.clock, self.ids, namespace=self._namespace)
+        self.answers: Answers = RevalidatingAnswers(self.cache, self.clock, logger("answers"))
         self.objects: Objects = S3Objects(bucket(servers), self.ids, style=servers.s3_style)
 
     def _registration(self) -> "SchemaRegistration | None":
@@ -183,6 +186,7 @@ class ClusterResources(Machine):
         if self._schemas is not None:
             await self._schemas.close()
         await self.objects.close()
+        await self.answers.close()
         with suppress(CandlewickError):
             await self.cache.close()
         await self.log.close()

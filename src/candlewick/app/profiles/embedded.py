@@ -10,6 +10,7 @@ from candlewick.app.configuration import AppSettings
 from candlewick.app.profiles.machine import Machine
 from candlewick.kernel.errors import CandlewickError, Rejected
 from candlewick.kernel.logging import logger
+from candlewick.ports.answers import Answers
 from candlewick.ports.cache import Cache
 from candlewick.ports.log import EventLog
 from candlewick.ports.objects import Objects
@@ -32,6 +33,7 @@ class EmbeddedResources(Machine):
     ) -> None:
         """As Machine."""
         from candlewick.adapters.cache.memory import MemoryCache
+        from candlewick.adapters.cache.revalidating import RevalidatingAnswers
         from candlewick.adapters.log.sqlite import LogOptions, SqliteEventLog
         from candlewick.adapters.objects.local import LocalObjects
 
@@ -49,6 +51,7 @@ class EmbeddedResources(Machine):
         self.log: EventLog = self._sqlite_log
         self.metrics.before_export(self._measure)
         self.cache: Cache = MemoryCache(self.clock, max_bytes=_CACHE_BYTES)
+        self.answers: Answers = RevalidatingAnswers(self.cache, self.clock, logger("answers"))
         self.objects: Objects = LocalObjects(data_dir / "objects", self.clock, self.ids)
 
     async def open(self) -> None:
@@ -58,6 +61,7 @@ class EmbeddedResources(Machine):
     async def close(self) -> None:
         await self.end()
         await self.objects.close()
+        await self.answers.close()
         await self.cache.close()
         await self.log.close()
 

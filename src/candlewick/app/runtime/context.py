@@ -13,6 +13,7 @@ from candlewick.app.tracing import Tracer
 from candlewick.kernel.errors import Fatal
 from candlewick.kernel.lifecycle import ServiceSpec
 from candlewick.kernel.net import deadline
+from candlewick.ports.answers import Answers
 from candlewick.ports.cache import Cache
 from candlewick.ports.candles import CandleStore
 from candlewick.ports.database import Database
@@ -120,6 +121,11 @@ class ServiceContext:
     @property
     def cache(self) -> Cache:
         port: Cache = self._port("cache")
+        return port
+
+    @property
+    def answers(self) -> Answers:
+        port: Answers = self._port("answers")
         return port
 
     @property

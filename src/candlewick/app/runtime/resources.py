@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.ids import IdSource
 from candlewick.kernel.metrics import Metrics
+from candlewick.ports.answers import Answers
 from candlewick.ports.cache import Cache
 from candlewick.ports.frames import FrameTap, Recording
 from candlewick.ports.log import EventLog
@@ -25,6 +26,7 @@ class Resources(Protocol):
     metrics: Metrics
     log: EventLog
     cache: Cache
+    answers: Answers
     objects: Objects
     mode: str
     archive: FrameTap | None

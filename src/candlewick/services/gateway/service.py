@@ -6,7 +6,8 @@ from candlewick.kernel.lifecycle import Health, ServiceSpec, State, Subscription
 from candlewick.ports.runtime import Context
 from candlewick.services.gateway.api.routes import Door, new_router
 from candlewick.services.gateway.domain import ROUTES, SERVICES
-from candlewick.services.gateway.handlers import Overview, Status
+from candlewick.services.gateway.handlers.keeping import KeptAnswers
+from candlewick.services.gateway.handlers.overview import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
 
 _WATCHED = ("raw.market-data", "collector.connections", "history.gaps", "history.candles")
@@ -21,7 +22,7 @@ class Gateway:
         clients = {name: context.client(name) for name in SERVICE.calls}
         self.router = new_router(context, self._overview, context.client("gateway"), clients)
         self._history = clients["history"]
-        door = Door(context)
+        door = Door(context, KeptAnswers(context.answers, clients, context.clock))
         self.hot = {prefix: door for prefix, _ in ROUTES}
         self.schemas: tuple[type[msgspec.Struct], ...] = (Status,)
 
@@ -44,4 +45,5 @@ SERVICE: ServiceSpec[Context] = ServiceSpec(
     build=Gateway,
     consumes=tuple(Subscription(topic, "broadcast") for topic in _WATCHED),
     calls=(*SERVICES, "stream", "collector"),
+    needs=frozenset({"answers"}),
 )

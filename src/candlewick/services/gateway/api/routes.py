@@ -9,8 +9,9 @@ from fastapi import APIRouter, Response
 from candlewick.kernel.openapi import reply
 from candlewick.ports.runtime import Context, ServiceClient
 from candlewick.services.gateway.api.description import asyncapi, page, whole_openapi
-from candlewick.services.gateway.domain import SERVICES, service_of
-from candlewick.services.gateway.handlers import Overview, Status
+from candlewick.services.gateway.domain import SERVICES, keeping_of, query_of, service_of
+from candlewick.services.gateway.handlers.keeping import KeptAnswers
+from candlewick.services.gateway.handlers.overview import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
 
 _encode = msgspec.json.Encoder().encode
@@ -54,15 +55,21 @@ async def whole(own: ServiceClient, clients: Mapping[str, ServiceClient]) -> dic
 
 
 class Door:
-    """Sends requests and sockets to the service that owns the path."""
+    """Sends requests and sockets to the service that owns the path; some answers are kept on the way back."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, kept: KeptAnswers) -> None:
         self._upstreams = {name: context.upstream(name) for name in SERVICES}
-
-    def upstream_of(self, path: str) -> Any | None:
-        """The ASGI application of the service that owns the path; None when it is the gateway's own."""
-        service = service_of(path)
-        return None if service is None else self._upstreams[service]
+        self._kept = kept
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._upstreams[service_of(scope["path"]) or ""](scope, receive, send)
+        path, service = scope["path"], service_of(scope["path"]) or ""
+        keeping = keeping_of(path) if scope.get("method") == "GET" else None
+        query = query_of(scope["query_string"]) if keeping is not None else None
+        if keeping is None or query is None:
+            await self._upstreams[service](scope, receive, send)
+            return
+        told = await self._kept.get(service, path, query, keeping)
+        headers = {**told.headers, "content-length": str(len(told.body))}
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": told.status, "headers": raw})
+        await send({"type": "http.response.body", "body": told.body})
