@@ -74,6 +74,9 @@ def _burns(short: str, long: str, pace: float) -> str:
     return f"candlewick:http_errors:ratio_rate{short} > {limit} and candlewick:http_errors:ratio_rate{long} > {limit}"
 
 
+# The stream's workers share what is behind, so theirs is summed up; other services' processes may read all of it each.
+_READERS = 'max by (service, topics) (candlewick_consumer_lag{service!="stream"})'
+
 ALERTS: tuple[Alert, ...] = (
     Alert(
         "AlertsReachSomebody", "vector(1)", "0m", "none",
@@ -152,10 +155,24 @@ ALERTS: tuple[Alert, ...] = (
     ),
     Alert(
         "StreamBehind",
-        "sum by (service) (candlewick_consumer_lag) > 50000 and "
-        "sum by (service) (deriv(candlewick_consumer_lag[5m])) > 0",
+        'sum by (service) (candlewick_consumer_lag{service="stream"}) > 50000 and '
+        'sum by (service) (deriv(candlewick_consumer_lag{service="stream"}[5m])) > 0',
         "3m", "page",
         "{{ $labels.service }} is {{ $value | humanize }} records behind, and falls further.",
+    ),
+    Alert(
+        "ReaderBehind",
+        f"{_READERS} > 20000 and "
+        'max by (service, topics) (deriv(candlewick_consumer_lag{service!="stream"}[5m])) > 0',
+        "5m", "page",
+        "{{ $labels.service }} is {{ $value | humanize }} records of {{ $labels.topics }} behind, and falls further.",
+    ),
+    Alert(
+        "ReaderStands",
+        'max by (service) (min_over_time(candlewick_consumer_lag{service!="stream"}[10m])) > 0 '
+        "unless sum by (service) (rate(candlewick_events_consumed_total[10m])) > 0",
+        "5m", "ticket",
+        "{{ $labels.service }} has {{ $value | humanize }} records to read and has taken none for ten minutes.",
     ),
     Alert(
         "TradesLate",

@@ -8,7 +8,7 @@ READINGS: Final[dict[str, str]] = {
     "events_produced_total": "Follows the market; flat on raw.market-data is a dead feed.",
     "events_duplicate_total": "Rises for moments after a restart or a rebalance, which is right; steady growth is not.",
     "events_dead_total": "Zero. Each is a record that its reader could not take; it waits in the dead-letter topic.",
-    "consumer_lag": "Below some thousands and falling after a restart; growing means too few workers or a slow one.",
+    "consumer_lag": "Small; thousands that fall follow a restart, and growth is a slow reader or too few of them.",
     "service_state": "1 on ready. starting for longer than a minute, or failed, is a service that does not serve.",
     "service_restarts_total": "Zero. Each has its reason in the service's log line before it.",
     "loop_lag_seconds": "p99 under 5 ms; above 50 ms something works on the loop, or the machine has no time.",

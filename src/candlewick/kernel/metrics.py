@@ -45,7 +45,12 @@ CATALOGUE: tuple[Metric, ...] = (
         "Requests refused or given up because the asker's time was over.",
         ("service",),
     ),
-    Metric("consumer_lag", "gauge", "Records visible in the log and not yet taken by a service.", ("service",)),
+    Metric(
+        "consumer_lag",
+        "gauge",
+        "Records visible in the log and not yet taken by a service's readers of these topics.",
+        ("service", "topics"),
+    ),
     Metric("service_state", "gauge", "1 for the state a service is in.", ("service", "state")),
     Metric("service_restarts_total", "counter", "Times a service was started again after a failure.", ("service",)),
     Metric("loop_lag_seconds", "histogram", "How late the event loop runs its timers."),

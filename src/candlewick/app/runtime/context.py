@@ -6,6 +6,7 @@ from typing import Any
 
 from candlewick.app.runtime.backups import schedule
 from candlewick.app.runtime.backups.archive import Archive
+from candlewick.app.runtime.measured_log import MeasuredLog
 from candlewick.app.runtime.messaging import LogMessaging
 from candlewick.app.runtime.resources import Resources
 from candlewick.app.runtime.schema import bring_up
@@ -59,6 +60,7 @@ class ServiceContext:
         self._owned: dict[str, Any] = {}
         self._member = self.member = member
         self._tracer = tracer
+        self._log = MeasuredLog(resources.log, self.name, self.metrics, self.clock)
         self.messaging: LogMessaging
 
     async def open(self) -> None:
@@ -71,7 +73,7 @@ class ServiceContext:
         self.messaging = LogMessaging(
             service=self.name,
             member=self._member,
-            log=self._resources.log,
+            log=self._log,
             database=database,
             clock=self.clock,
             ids=self.ids,
@@ -81,6 +83,7 @@ class ServiceContext:
             background=self.background,
         )
         await self.messaging.open()
+        self.background("lag", self._log.measure())
         if self._owned.keys() & {"database", "candles"} and self._backup_hours and self.mode != "replay":
             every_s = self._backup_hours * 3600
             self.background("backups", schedule.watch(self.backups, self.clock, self.logger, self.metrics, every_s))
@@ -106,7 +109,7 @@ class ServiceContext:
 
     @property
     def log(self) -> EventLog:
-        return self._resources.log
+        return self._log
 
     @property
     def database(self) -> Database:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from candlewick.app.runtime.measured_log import MeasuredLog
 from candlewick.contracts import codec, control
 from candlewick.contracts.topics import Topic, dead_letters
 from candlewick.kernel.clock import Clock
@@ -41,7 +42,7 @@ class ControlMirror:
     ) -> None:
         """``member`` is stable across restarts of the same process. ``on_step`` is told ``published`` between confirm
         and commit, and ``committed``; tests kill there."""
-        self._log, self._plane, self._member = log, plane, member
+        self._log, self._plane, self._member = MeasuredLog(log, _SERVICE, metrics, clock), plane, member
         self._clock, self._metrics, self._logger = clock, metrics, logger
         self._topics = {topic.name: topic for topic in topics}
         self._on_step = on_step
@@ -50,6 +51,10 @@ class ControlMirror:
 
     async def run(self) -> None:
         """Until cancelled. Log and control plane are the caller's to open and close."""
+        async with self._log.measured():
+            await self._run()
+
+    async def _run(self) -> None:
         consumer = await self._joined()
         try:
             while True:

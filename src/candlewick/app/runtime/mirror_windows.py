@@ -1,10 +1,12 @@
 """The windows' mirror: sliding windows kept up to date from the log, for whoever starts cold."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
+from candlewick.app.runtime.measured_log import MeasuredLog
 from candlewick.contracts import codec
 from candlewick.contracts.history import CandlesFetched, CandlesRepaired
 from candlewick.contracts.stream import CandleBatch, CandleColumns
@@ -54,7 +56,8 @@ class WindowsMirror:
     ) -> None:
         """``member`` is stable across restarts of the same process. ``on_step`` is told ``applied`` between windows
         and commit; tests kill there."""
-        self._log, self._windows, self._seed, self._member = log, windows, seed, member
+        self._log = MeasuredLog(log, _SERVICE, metrics, clock)
+        self._windows, self._seed, self._member = windows, seed, member
         self._clock, self._metrics, self._logger = clock, metrics, logger
         self._on_step = on_step
         self._patience = Patience(clock, logger, "the mirror of windows")
@@ -70,6 +73,7 @@ class WindowsMirror:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._seed_what_is_behind())
+                tasks.create_task(self._log.measure())
         except ExceptionGroup as several:
             # Whoever runs this wants to know by its code what ended it.
             raise several.exceptions[0] from several
@@ -144,6 +148,8 @@ class WindowsMirror:
             except Retryable as error:
                 # To apply again changes nothing.
                 await self._patience.wait(error)
+        for topic, count in Counter(record.topic for record in records).items():
+            self._metrics.count("events_consumed_total", count, _SERVICE, topic)
 
     def _read(self, record: Record) -> tuple[Symbol, CandleColumns] | None:
         if record.value is None:

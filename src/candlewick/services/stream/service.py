@@ -62,7 +62,7 @@ class Stream:
             if metric is not None:
                 self._context.metrics.count(metric, value - self._counted.get(name, 0), self._operator.name)
                 self._counted[name] = value
-        self._context.metrics.gauge("consumer_lag", stats.lag, self._context.name)
+        self._context.metrics.gauge("consumer_lag", stats.lag, self._context.name, ",".join(self._operator.consumes))
 
     def health(self) -> Health:
         stats = self._context.stream.stats()
