@@ -3,13 +3,25 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final
 
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.metrics import Metrics
-from candlewick.ports.log import Assignment, Consumer, EventLog, Position, Producer, Record, Start, TopicState
+from candlewick.ports.log import (
+    Assignment,
+    Consumer,
+    EventLog,
+    LogUnavailable,
+    NewRecord,
+    Position,
+    Producer,
+    Record,
+    Start,
+    TopicState,
+    Transaction,
+)
 
 #: As often as Prometheus looks.
 EVERY_S: Final = 15.0
@@ -20,7 +32,7 @@ _REST: Final = 20
 
 class MeasuredLog:
     """A log as one service reads it. Consumers made here say how far they are behind as ``consumer_lag``, once they
-    have been polled and until they are closed. They are not for ``Transaction.advance``."""
+    have been polled and until they are closed."""
 
     def __init__(self, inner: EventLog, service: str, metrics: Metrics, clock: Clock) -> None:
         self._inner, self._service, self._metrics, self._clock = inner, service, metrics, clock
@@ -76,17 +88,23 @@ class MeasuredLog:
         return reader
 
     def forget(self, reader: "MeasuredConsumer") -> None:
-        """It is closed."""
+        """It is closed: nobody asks it any more."""
         self._readers.pop(reader, None)
+
+    def knows(self, reader: "MeasuredConsumer") -> bool:
+        """Whether it is open."""
+        return reader in self._readers
 
     async def open(self) -> None:
         await self._inner.open()
 
     async def close(self) -> None:
+        self._readers.clear()
         await self._inner.close()
 
     async def producer(self, name: str, *, transactional_id: str | None = None) -> Producer:
-        return await self._inner.producer(name, transactional_id=transactional_id)
+        inner = await self._inner.producer(name, transactional_id=transactional_id)
+        return inner if transactional_id is None else _Producer(inner)
 
     async def read_at(self, topic: str, partition: int, after: Position | None, limit: int) -> list[Record]:
         return await self._inner.read_at(topic, partition, after, limit)
@@ -106,34 +124,68 @@ class MeasuredConsumer:
     when partitions are assigned or revoked, and does not wait."""
 
     def __init__(self, inner: Consumer, log: MeasuredLog) -> None:
-        self._inner, self._log = inner, log
+        self.inner, self._log = inner, log
         self._turn = asyncio.Lock()
         self.has_polled = False
 
     async def poll(self, *, max_records: int = 500, max_bytes: int = 4 << 20, timeout_s: float = 1.0) -> list[Record]:
         async with self._turn:
             self.has_polled = True
-            return await self._inner.poll(max_records=max_records, max_bytes=max_bytes, timeout_s=timeout_s)
+            return await self.inner.poll(max_records=max_records, max_bytes=max_bytes, timeout_s=timeout_s)
 
     async def lag(self) -> int:
         async with self._turn:
-            return await self._inner.lag()
+            if not self._log.knows(self):
+                raise LogUnavailable("the consumer is closed")
+            return await self.inner.lag()
 
     async def commit(self, positions: Mapping[tuple[str, int], Position]) -> None:
-        await self._inner.commit(positions)
+        await self.inner.commit(positions)
 
     async def seek(self, topic: str, partition: int, after: Position | None) -> Position | None:
-        return await self._inner.seek(topic, partition, after)
+        return await self.inner.seek(topic, partition, after)
 
     async def seek_to_time(self, ts_ns: int) -> None:
-        await self._inner.seek_to_time(ts_ns)
+        await self.inner.seek_to_time(ts_ns)
 
     def assignment(self) -> frozenset[tuple[str, int]]:
-        return self._inner.assignment()
+        return self.inner.assignment()
 
     async def end_positions(self) -> Mapping[tuple[str, int], Position]:
-        return await self._inner.end_positions()
+        return await self.inner.end_positions()
 
     async def close(self) -> None:
         self._log.forget(self)
+        await self.inner.close()
+
+
+class _Producer:
+    """A producer whose transactions know a measured consumer by the log's own."""
+
+    def __init__(self, inner: Producer) -> None:
+        self._inner = inner
+
+    async def send(self, records: Sequence[NewRecord]) -> list[Position]:
+        return await self._inner.send(records)
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        return self._transaction()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._inner.transaction() as inner:
+            yield _Transaction(inner)
+
+    async def close(self) -> None:
         await self._inner.close()
+
+
+class _Transaction:
+    def __init__(self, inner: Transaction) -> None:
+        self._inner = inner
+
+    def send(self, records: Sequence[NewRecord]) -> None:
+        self._inner.send(records)
+
+    def advance(self, consumer: Consumer, positions: Mapping[tuple[str, int], Position]) -> None:
+        self._inner.advance(consumer.inner if isinstance(consumer, MeasuredConsumer) else consumer, positions)
