@@ -70,6 +70,8 @@ def cursor(text):
         ("/indicators/demo/BTC-USDT/1m", 422, "BAD_REQUEST"),
         (f"/trades/demo/BTC-USDT?limit={'9' * 5000}", 422, "BAD_REQUEST"),
         ("/book/nowhere/BTC-USDT", 404, "SYMBOL_NOT_FOLLOWED"),
+        ("/symbols/nowhere/listed", 404, "UNKNOWN_VENUE"),
+        ("/symbols/binance/listed", 422, "EXCHANGE_NOT_FOLLOWED"),
         ("/gaps?start=9999-12-31T23:59:59-23:59", 422, "BAD_HISTORY_QUERY"),
         ("/gaps?state=ajar", 422, "BAD_REQUEST"),
         ("/quality/demo/BTC-USDT?start=9&end=8", 422, "BAD_HISTORY_QUERY"),
@@ -118,6 +120,7 @@ def test_a_body_that_is_no_symbol_is_refused_with_a_code(product, body, kind, st
     [
         ("PUT", "/symbols", {"GET", "POST"}),
         ("GET", "/symbols/demo/BTC-USDT", {"DELETE"}),
+        ("DELETE", "/symbols/demo/listed", {"GET"}),
         ("POST", CANDLES, {"GET"}),
         ("DELETE", "/history/backups", {"GET", "POST"}),
         ("PATCH", "/api/v1/status", {"GET"}),
@@ -129,6 +132,18 @@ def test_a_method_that_is_not_there_names_those_that_are(product, method, path, 
     assert status == 405
     assert {name.strip() for name in headers["allow"].split(",")} == allowed
     assert json.loads(body)["code"] == "METHOD_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize("path", ["/quality/demo/BTC-USDT", "/indicators/catalogue", "/symbols/demo/listed"])
+def test_what_may_be_a_little_old_says_how_old_it_is(product, path):
+    product.until("/quality/demo/BTC-USDT", lambda found: found["present"])
+    _, _, first = product.get(path)
+    status, headers, again = product.get(path)
+    assert (status, again) == (200, first)
+    assert headers["x-cache"] in ("hit", "stale")
+    assert int(headers["age"]) <= 660
+    assert headers["cache-control"].startswith("max-age=")
+    assert product.get("/tickers")[1].get("x-cache") is None
 
 
 def test_schemathesis_finds_nothing(product, tmp_path):

@@ -159,15 +159,18 @@ async def test_the_history_goes_up_and_down_on_a_database_full_of_rows(history: 
     try:
         revisions = _revisions(history)
         filled: dict[str, int] = {}
+        oldest: set[str] = set()
         for revision in revisions:
             assert await database.migrate(history, revision) == revision
+            oldest = oldest or set(await _in_order(url_of(name)))
             for table in await _in_order(url_of(name)):
                 if table not in filled:
                     filled[table] = await _filled(url_of(name), table)
         assert all(count == _ROWS for count in filled.values())
         for revision in [*revisions[-2::-1], *revisions[1:]]:
             assert await database.migrate(history, revision) == revision
-        await _kept(database, filled)
+        # A table that a later step made has gone with that step.
+        await _kept(database, {table: count for table, count in filled.items() if table in oldest})
         assert await database.migrate(history, "base") == "base"
         assert await _in_order(url_of(name)) == []
         assert await database.migrate(history) == revisions[-1]

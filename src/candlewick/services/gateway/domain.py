@@ -52,6 +52,7 @@ class Keeping(msgspec.Struct, frozen=True):
 KEPT: Final[tuple[tuple[str, Keeping], ...]] = (
     ("/quality/{exchange}/{symbol}", Keeping(10, 50)),
     ("/indicators/catalogue", Keeping(60, 600)),
+    ("/symbols/{exchange}/listed", Keeping(60, 600)),
 )
 _PATTERNS: Final = tuple((re.compile(re.sub(r"{\w+}", "[A-Za-z0-9._-]{1,40}", path)), kept) for path, kept in KEPT)
 _LONGEST_QUERY: Final = 200

@@ -21,6 +21,12 @@ class SymbolNotListed(Rejected):
     code = "SYMBOL_NOT_LISTED"
 
 
+class ListingUnknown(Retryable):
+    """The exchange has not said yet what it lists. A replay never asks it."""
+
+    code = "LISTING_UNKNOWN"
+
+
 class SymbolTaken(Conflict):
     """The symbol is followed already."""
 

@@ -39,14 +39,15 @@ class Turn(msgspec.Struct, frozen=True):
 class ListingTable(Protocol):
     """What venues list, and which process asks them."""
 
-    async def take_turn(self, tx: UnitOfWork, exchange: str, now_ns: int, again_ns: int, every_ns: int) -> Turn:
+    async def take_turn(
+        self, tx: UnitOfWork, exchange: str, now_ns: int, again_ns: int, every_ns: int, *, at_once: bool = False
+    ) -> Turn:
         """One process at a time gets a number. The next turn comes after ``again_ns``, unless ``keep`` puts it off; a
-        turn further away than ``every_ns`` was planned by a clock that was wrong, and is due."""
+        turn further away than ``every_ns`` was planned by a clock that was wrong, and is due. ``at_once`` does not wait
+        for what ``keep`` planned, only for ``again_ns`` since a turn began."""
         ...
 
-    async def keep(
-        self, tx: UnitOfWork, exchange: str, turn: int, listed: Sequence[Instrument], now_ns: int, due_ns: int
-    ) -> bool:
+    async def keep(self, tx: UnitOfWork, exchange: str, turn: int, listed: Sequence[Instrument], due_ns: int) -> bool:
         """What the venue listed, asked in this turn. False, and nothing is kept, when another turn has begun."""
         ...
 

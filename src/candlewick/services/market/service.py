@@ -46,7 +46,7 @@ class MarketService:
             context.logger,
             every_s=context.settings.refresh_minutes * 60,
         )
-        self.router = new_router(self._market, context)
+        self.router = new_router(self._market, self._listing, context)
         self.hot = {"/ohlcv/": HotCandles(self._market)}
         self.schemas: tuple[type[msgspec.Struct], ...] = SCHEMAS
 

@@ -59,28 +59,31 @@ def _values(instrument: Instrument) -> dict[str, str | int]:
 class SqlListingTable:
     """ports.ListingTable on the service's database."""
 
-    async def take_turn(self, tx: UnitOfWork, exchange: str, now_ns: int, again_ns: int, every_ns: int) -> Turn:
+    async def take_turn(
+        self, tx: UnitOfWork, exchange: str, now_ns: int, again_ns: int, every_ns: int, *, at_once: bool = False
+    ) -> Turn:
         await tx.execute(
             "INSERT INTO listings (exchange, turn, due_at, looked_at) VALUES (:exchange, 0, :now, 0) "
             "ON CONFLICT (exchange) DO NOTHING",
             {"exchange": exchange, "now": now_ns},
         )
+        if at_once:
+            is_due, until_ns = "(looked_at <= :until OR looked_at > :now)", now_ns - again_ns
+        else:
+            is_due, until_ns = "(due_at <= :now OR due_at > :until)", now_ns + every_ns
         taken = await tx.execute(
-            "UPDATE listings SET turn = turn + 1, due_at = :again WHERE exchange = :exchange "
-            "AND (due_at <= :now OR due_at > :latest)",
-            {"exchange": exchange, "now": now_ns, "again": now_ns + again_ns, "latest": now_ns + every_ns},
+            "UPDATE listings SET turn = turn + 1, due_at = :again, looked_at = :now "
+            f"WHERE exchange = :exchange AND {is_due}",
+            {"exchange": exchange, "now": now_ns, "again": now_ns + again_ns, "until": until_ns},
         )
         row = await tx.fetch_one("SELECT turn, due_at FROM listings WHERE exchange = :exchange", {"exchange": exchange})
         assert row is not None
         return Turn(row[0] if taken else None, row[1] - now_ns)
 
-    async def keep(
-        self, tx: UnitOfWork, exchange: str, turn: int, listed: Sequence[Instrument], now_ns: int, due_ns: int
-    ) -> bool:
+    async def keep(self, tx: UnitOfWork, exchange: str, turn: int, listed: Sequence[Instrument], due_ns: int) -> bool:
         changed = await tx.execute(
-            "UPDATE listings SET instruments = :instruments, looked_at = :now, due_at = :due "
-            "WHERE exchange = :exchange AND turn = :turn",
-            {"exchange": exchange, "turn": turn, "instruments": _pack(listed), "now": now_ns, "due": due_ns},
+            "UPDATE listings SET instruments = :instruments, due_at = :due WHERE exchange = :exchange AND turn = :turn",
+            {"exchange": exchange, "turn": turn, "instruments": _pack(listed), "due": due_ns},
         )
         return changed > 0
 

@@ -106,8 +106,9 @@ class House:
 
 
 @asynccontextmanager
-async def listing_house(folder):
-    database = SqliteDatabase(folder / "market.db", durable=False)
+async def listing_house(folder, database=None):
+    """On a database of SQLite unless another, not open yet, is given."""
+    database = database or SqliteDatabase(folder / "market.db", durable=False)
     await database.open()
     await database.migrate(load("market").schema)
     try:

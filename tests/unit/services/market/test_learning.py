@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 from candlewick.app.configuration import read
 from candlewick.app.profiles.embedded import EmbeddedResources
@@ -15,7 +16,7 @@ class Resources(EmbeddedResources):
         self._fake = venue
 
     def venue(self, name):
-        return self._fake
+        return self._fake if name == "fake" else SimpleNamespace(info=SimpleNamespace(name=name))
 
 
 async def test_the_symbols_are_what_the_venue_says_now(tmp_path):
@@ -38,3 +39,22 @@ async def test_the_symbols_are_what_the_venue_says_now(tmp_path):
         venue.listed = [instrument("BTC-USDT", tick="0.001", scale=3)]
         await until({"BTC-USDT": ("0.001", "trading"), "ETH-USDT": ("0.01", "removed")})
         assert host.hosted["market"].service._market.states == states, "their windows stay"
+
+
+async def test_what_is_listed_says_what_is_followed(tmp_path):
+    config = read(data_dir=tmp_path, flags=["market.exchange=fake", "market.symbols=BTC-USDT"], environ={})
+    venue = FakeVenue(instrument("ETH-USDT", status="break"), instrument("BTC-USDT"))
+    async with running(["market"], config, Resources(tmp_path, config, venue), member="test") as host:
+        async with asyncio.timeout(10):
+            while not host.hosted["market"].service._market.states:
+                await asyncio.sleep(0.01)
+        status, _, body = await host.client("market").get("/symbols/fake/listed")
+        assert status == 200
+        page = json.loads(body)
+        assert page["exchange"] == "fake"
+        assert [(s["symbol"], s["status"], s["followed"]) for s in page["symbols"]] == [
+            ("BTC-USDT", "trading", True),
+            ("ETH-USDT", "break", False),
+        ]
+        status, _, body = await host.client("market").get("/symbols/other/listed")
+        assert (status, json.loads(body)["code"]) == (422, "EXCHANGE_NOT_FOLLOWED")

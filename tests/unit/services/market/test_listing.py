@@ -7,6 +7,7 @@ import pytest
 from candlewick.contracts import control
 from candlewick.contracts.market import SymbolUpdated
 from candlewick.ports.venue import VenueForbidden, VenueNonsense, VenueUnavailable
+from candlewick.services.market.errors import ListingUnknown
 from tests.unit.services.market.listing_house import HOUR_S, FakeVenue, instrument, listing_house
 
 SYMBOLS = "market.symbols"
@@ -133,3 +134,37 @@ async def test_row_and_word_are_one(house):
     house.clock.jump(60)
     await house.process().look(venue)
     assert (await house.followed(), house.messages(SYMBOLS)) == ([new, ETH], [SymbolUpdated(new)])
+
+
+async def test_what_is_listed_is_a_minute_old_at_most_and_asked_for_once(house):
+    venue = FakeVenue(BTC, ETH)
+    one, other = house.process(), house.process()
+    assert await one.listed(venue) == [BTC, ETH]
+    venue.listed = [BTC, ETH, instrument("SOL-USDT")]
+    house.clock.jump(59)
+    assert await other.listed(venue) == [BTC, ETH]
+    assert venue.asked == 1
+    house.clock.jump(1)
+    assert len(await other.listed(venue)) == 3
+    assert len(await one.listed(venue)) == 3
+    assert venue.asked == 2
+    house.clock.jump(HOUR_S - 1)
+    await one.look(venue)
+    assert venue.asked == 2, "who looks because somebody asked need not look again so soon"
+
+
+async def test_while_the_venue_is_away_what_it_last_listed_is_told_and_it_is_not_pressed(house):
+    venue, process = FakeVenue(BTC, ETH), house.process()
+    venue.error = VenueUnavailable("nobody there")
+    for _ in range(3):
+        with pytest.raises(ListingUnknown):
+            await process.listed(venue)
+    assert venue.asked == 1
+    venue.error = None
+    house.clock.jump(60)
+    assert await process.listed(venue) == [BTC, ETH]
+    venue.error = VenueForbidden("not from here")
+    house.clock.jump(60)
+    for _ in range(3):
+        assert await process.listed(venue) == [BTC, ETH]
+    assert venue.asked == 3

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Body, Path, Query, Request, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from candlewick.contracts.market import Instrument
 from candlewick.contracts.timeframes import SECONDS, seconds_of
@@ -12,9 +13,10 @@ from candlewick.quant.indicators import registry
 from candlewick.services.market.api import tables
 from candlewick.services.market.api.hot import HotCandles
 from candlewick.services.market.api.queries import page_json, page_of
-from candlewick.services.market.api.schemas import DOCS, InstrumentView, NewSymbol
+from candlewick.services.market.api.schemas import DOCS, InstrumentView, ListedList, ListedView, NewSymbol
 from candlewick.services.market.domain.state import POSITIONS_HEADER, TRADE_TOPICS, header_of
-from candlewick.services.market.errors import BadQuery, NoPriceYet
+from candlewick.services.market.errors import BadQuery, ListingUnknown, NoPriceYet
+from candlewick.services.market.handlers.listing import Listing
 from candlewick.services.market.handlers.market import Market
 from candlewick.services.market.handlers.pages import Page
 
@@ -22,6 +24,15 @@ _JSON = "application/json"
 _encode = msgspec.json.Encoder().encode
 Timeframe = Annotated[str, Path(json_schema_extra={"enum": list(SECONDS)})]
 Name = Annotated[str, Path(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9._/-]+$")]
+
+
+class _Symbol(StringConvertor):
+    """A part of a path that names a symbol. ``listed`` names none: what is there takes other methods."""
+
+    regex = "(?!listed$)[^/]+"
+
+
+register_url_convertor("symbol", _Symbol())
 
 
 def _json(body: Any, status: int = 200) -> Response:
@@ -37,7 +48,14 @@ def _view(instrument: Instrument, context: Context) -> InstrumentView:
     )  # fmt: skip
 
 
-def new_router(market: Market, context: Context) -> APIRouter:
+def _listed(one: Instrument, market: Market) -> ListedView:
+    return ListedView(
+        one.symbol, one.base, one.quote, one.price_tick, one.size_step, one.status,
+        (one.exchange, one.symbol) in market.states,
+    )  # fmt: skip
+
+
+def new_router(market: Market, listing: Listing, context: Context) -> APIRouter:
     """All routes; /ohlcv is listed for the documentation and answered by ``HotCandles`` before the router is asked."""
     router = APIRouter()
     hot = HotCandles(market)
@@ -59,6 +77,16 @@ def new_router(market: Market, context: Context) -> APIRouter:
         """The followed symbols."""
         return _json({"symbols": [_view(s.instrument, context) for s in market.states.values()]})
 
+    @router.get("/symbols/{exchange}/listed", tags=["symbols"], **DOCS["listed"])
+    async def get_listed(exchange: Name) -> Response:
+        """Everything that the exchange lists, and what of it is followed; it is asked once a minute at most."""
+        venue = context.venue(exchange)
+        market.check_exchange(venue)
+        if context.mode == "replay":
+            raise ListingUnknown(f"a replay does not ask what is listed, was {exchange!r}")
+        listed = {one.symbol: one for one in await listing.listed(venue)}
+        return _json(ListedList(exchange, [_listed(listed[symbol], market) for symbol in sorted(listed)]))
+
     @router.post("/symbols", tags=["symbols"], **DOCS["add_symbol"])
     async def add_symbol(body: Annotated[dict[str, Any], Body()]) -> Response:
         """Follow one more symbol from now on; its recent history is fetched."""
@@ -69,7 +97,7 @@ def new_router(market: Market, context: Context) -> APIRouter:
         instrument = await market.add_symbol(context.venue(wanted.exchange), wanted.symbol)
         return _json(_view(instrument, context), 201)
 
-    @router.delete("/symbols/{exchange}/{symbol}", tags=["symbols"], **DOCS["remove_symbol"])
+    @router.delete("/symbols/{exchange}/{symbol:symbol}", tags=["symbols"], **DOCS["remove_symbol"])
     async def remove_symbol(exchange: Name, symbol: Name) -> Response:
         """No longer follow a symbol; its candles are kept."""
         await market.remove_symbol(exchange, symbol)

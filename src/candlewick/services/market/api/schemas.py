@@ -46,6 +46,25 @@ class SymbolList(msgspec.Struct, frozen=True):
     symbols: list[InstrumentView]
 
 
+class ListedView(msgspec.Struct, frozen=True):
+    """A symbol that an exchange lists; ``status`` is trading, or the exchange's own word for why it does not."""
+
+    symbol: str
+    base: str
+    quote: str
+    price_tick: str
+    size_step: str
+    status: str
+    followed: bool
+
+
+class ListedList(msgspec.Struct, frozen=True):
+    """Everything that an exchange lists, by symbol."""
+
+    exchange: str
+    symbols: list[ListedView]
+
+
 class Removed(msgspec.Struct, frozen=True):
     """A symbol that is no longer followed."""
 
@@ -148,8 +167,8 @@ class SeriesPage(msgspec.Struct, frozen=True):
 
 
 SCHEMAS = (
-    InstrumentView, NewSymbol, CandlePage, SymbolList, Removed, TickerList, TradeList, PriceView, Latest, Catalogue,
-    SeriesPage, TickerView, BookView, TradeView,
+    InstrumentView, NewSymbol, CandlePage, SymbolList, ListedView, ListedList, Removed, TickerList, TradeList,
+    PriceView, Latest, Catalogue, SeriesPage, TickerView, BookView, TradeView,
 )  # fmt: skip
 
 
@@ -196,6 +215,7 @@ DOCS: dict[str, dict[str, Any]] = {
         },
     },
     "symbols": reply(SymbolList, "The followed symbols.", errors=(503,)),
+    "listed": reply(ListedList, "Everything that the exchange lists.", errors=_ERRORS),
     "add_symbol": {
         **reply(InstrumentView, "The symbol, followed from now on.", status=201, errors=(404, 409, 422, 503, 507)),
         "openapi_extra": {

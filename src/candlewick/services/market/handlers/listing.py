@@ -1,14 +1,16 @@
 """The venue is asked again what it lists; what is new of a followed symbol, and of the whole market, is told."""
 
+from contextlib import suppress
 from typing import Any, Final
 
-from candlewick.contracts.market import SymbolUpdated
+from candlewick.contracts.market import Instrument, SymbolUpdated
 from candlewick.contracts.topics import MARKET_MARKETS, MARKET_SYMBOLS
 from candlewick.kernel.clock import NS_PER_SECOND, Clock
 from candlewick.kernel.errors import Rejected, Retryable
 from candlewick.ports.runtime import Messaging, UnitOfWork
-from candlewick.ports.venue import Venue, VenueNonsense
+from candlewick.ports.venue import Venue, VenueForbidden, VenueNonsense, VenueRateLimited, VenueUnavailable
 from candlewick.services.market.domain.listing import changed, news
+from candlewick.services.market.errors import ListingUnknown
 from candlewick.services.market.ports import ListingTable, SymbolTable, Turn
 
 _AGAIN_S: Final = 60.0
@@ -51,13 +53,16 @@ class Listing:
                 self._is_told = True
             await self._clock.sleep(max(1, wait_ns) / NS_PER_SECOND)
 
-    async def look(self, venue: Venue) -> int:
-        """Ask the venue if it is this process's turn. Returns after how many ns it is worth to come again. Raises what
-        the venue raises, and Retryable where the database does not answer."""
+    async def look(self, venue: Venue, *, at_once: bool = False) -> int:
+        """Ask the venue if it is this process's turn; ``at_once``, unless it was asked within a minute. Returns after
+        how many ns it is worth to come again. Raises what the venue raises, and Retryable where the database does not
+        answer."""
         exchange = venue.info.name
 
         async def begin(unit: UnitOfWork) -> Turn:
-            return await self._listings.take_turn(unit, exchange, self._clock.now_ns(), self._again_ns, self._every_ns)
+            return await self._listings.take_turn(
+                unit, exchange, self._clock.now_ns(), self._again_ns, self._every_ns, at_once=at_once
+            )
 
         turn: Turn = await self._messaging.unit_of_work(begin)
         if (number := turn.number) is None:
@@ -69,7 +74,7 @@ class Listing:
         async def tell(unit: UnitOfWork) -> None:
             now = self._clock.now_ns()
             before = await self._listings.last(unit, exchange)
-            if not await self._listings.keep(unit, exchange, number, listed, now, now + self._every_ns):
+            if not await self._listings.keep(unit, exchange, number, listed, now + self._every_ns):
                 return
             for instrument in changed(await self._symbols.followed(unit, exchange), listed):
                 if await self._symbols.update(unit, instrument):
@@ -82,6 +87,21 @@ class Listing:
             self._logger.info("the venue's symbols are looked at again", exchange=exchange)
         self._is_told = False
         return self._every_ns
+
+    async def listed(self, venue: Venue) -> list[Instrument]:
+        """What the venue lists: as it said within the last minute, or when it last answered. Raises ListingUnknown
+        where it never did."""
+        exchange = venue.info.name
+        with suppress(VenueUnavailable, VenueRateLimited, VenueForbidden, VenueNonsense):
+            await self.look(venue, at_once=True)
+
+        async def read(unit: UnitOfWork) -> list[Instrument] | None:
+            return await self._listings.last(unit, exchange)
+
+        last: list[Instrument] | None = await self._messaging.unit_of_work(read)
+        if last is None:
+            raise ListingUnknown(f"the venue has not said yet what it lists, was {exchange!r}")
+        return last
 
     async def announce(self, exchange: str) -> None:
         """Tell a log that has not heard of it what is known of the market already."""

@@ -95,11 +95,7 @@ class Market:
 
     async def add_symbol(self, venue: Venue, symbol: str) -> Instrument:
         """Follow one more symbol. Raises ExchangeNotFollowed, SymbolNotListed, SymbolTaken."""
-        if venue.info.name != self._settings.exchange:
-            raise ExchangeNotFollowed(
-                f"symbols of {self._settings.exchange} are followed here, was {venue.info.name!r}",
-                hint="Start with --exchange to follow another",
-            )
+        self.check_exchange(venue)
         instrument = next((i for i in await venue.instruments() if i.symbol == symbol), None)
         if instrument is None:
             raise SymbolNotListed(f"{venue.info.name} does not list the symbol, was {symbol!r}")
@@ -117,6 +113,14 @@ class Market:
         with suppress(HistoryFailed):  # it is loaded later then, and pages wait for it
             await self._loaded((instrument.exchange, instrument.symbol))
         return instrument
+
+    def check_exchange(self, venue: Venue) -> None:
+        """Raises ExchangeNotFollowed for any but the one whose symbols are followed here."""
+        if venue.info.name != self._settings.exchange:
+            raise ExchangeNotFollowed(
+                f"symbols of {self._settings.exchange} are followed here, was {venue.info.name!r}",
+                hint="Start with --exchange to follow another",
+            )
 
     async def remove_symbol(self, exchange: str, symbol: str) -> None:
         """No longer follow a symbol; its stored candles stay. Raises SymbolNotFollowed."""
