@@ -90,15 +90,16 @@ def remembered(file: Path, services: Sequence[str], own: str, *, forget: bool) -
     known = Versions(file)
     lines = []
     for python, names in known.elsewhere(services, own).items():
-        run = f"{', '.join(names)} {'runs' if len(names) == 1 else 'run'}"
+        who, is_one = ", ".join(names), len(names) == 1
         try:
             version = version_of(python)
         except BadInterpreter as error:
             raise VersionGone(
-                f"{run} the version switched to, which is not as it was: {error.detail}",
+                f"{who} {'was' if is_one else 'were'} switched to a version that is gone: {error.detail}",
                 hint=f"Put it back, or start with {_FORGET} to run every service with {own}",
             ) from None
-        lines.append(f"{run} Candlewick {version} of {python}, as switched to ({_FORGET} ends that)")
+        run = "runs" if is_one else "run"
+        lines.append(f"{who} {run} Candlewick {version} of {python}, as switched to ({_FORGET} ends that)")
     return known, lines
 
 

@@ -81,7 +81,7 @@ def test_a_version_that_is_gone_stops_the_start_and_says_what_to_do(file, tmp_pa
     Versions(file).keep("market", Version(python))
     with pytest.raises(VersionGone) as raised:
         remembered(file, SERVICES, sys.executable, forget=False)
-    assert raised.value.detail.startswith("market runs the version switched to")
+    assert raised.value.detail.startswith("market was switched to a version that is gone")
     assert python in raised.value.detail
     assert "--forget-versions" in raised.value.hint
     assert sys.executable in raised.value.hint
