@@ -33,6 +33,7 @@ class Recorded:
     async def start(self):
         self.events.append(f"start {self.context.name}")
         self.context.background("work", self._work())
+        self.context.before_export(lambda: self.events.append(f"export {id(self)}"))
 
     async def _work(self):
         await self.fail.wait()
@@ -90,6 +91,10 @@ async def test_a_failing_service_restarts_and_the_other_serves_on(tmp_path, serv
                 await asyncio.sleep(0.005)
         assert await status(first) == (200, "ready")
         assert first.restarts == 1
+        host.resources.metrics.export()
+        assert [event for event in services if event.startswith("export")] == [
+            f"export {id(one.service)}" for one in (second, first)
+        ], "the life before is asked no more"
     assert services.count("start first") == 2
 
 

@@ -57,6 +57,7 @@ class ServiceContext:
         )
         self._upstreams, self._clients, self._on_failure = upstreams, clients, on_failure
         self._tasks: set[asyncio.Task[None]] = set()
+        self._exporting: list[Callable[[], None]] = []
         self._owned: dict[str, Any] = {}
         self._member = self.member = member
         self._tracer = tracer
@@ -90,6 +91,9 @@ class ServiceContext:
 
     async def close(self) -> None:
         """What may still speak stops first (tasks, jobs, the stream), then the door to the log, then the stores."""
+        for tell_no_more in self._exporting:
+            tell_no_more()
+        self._exporting.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -180,6 +184,9 @@ class ServiceContext:
 
     def upstream(self, service: str) -> Any:
         return self._upstreams(service)
+
+    def before_export(self, refresh: Callable[[], None]) -> None:
+        self._exporting.append(self.metrics.before_export(refresh))
 
     def background(self, name: str, work: Awaitable[None]) -> None:
         with deadline.without():  # begun by a request perhaps, but not part of it

@@ -42,7 +42,7 @@ class Collector:
         self.played = asyncio.Event()
 
     async def start(self) -> None:
-        self._context.metrics.before_export(self._export)
+        self._context.before_export(self._export)
         self._context.background("writer", self._writer.run())
         if self._settings.replay_paths:
             self._context.background("playback", self._play())

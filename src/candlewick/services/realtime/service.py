@@ -36,7 +36,7 @@ class Realtime:
         self._fanout.stand_at(ends)
         await context.messaging.follow(_STREAMED, self._fanout.on_events, after=ends)
         await self._context.messaging.follow(("normalized.ohlcv", "history.candles", *_INDEXED), self._reader.on_events)
-        self._context.metrics.before_export(self._export)
+        self._context.before_export(self._export)
 
     async def stop(self) -> None:
         """Sockets are closed by the server; clients come back with their tokens."""

@@ -25,7 +25,7 @@ class Stream:
         self._failed = asyncio.get_running_loop().create_future()
         self._context.background("operator", self._watch(self._failed))
         await self._context.stream.start(self._operator, on_failure=self._fail, on_trouble=self._tell)
-        self._context.metrics.before_export(self._export)
+        self._context.before_export(self._export)
 
     async def stop(self) -> None:
         self._export()
