@@ -11,6 +11,8 @@ _SLOW = frozenset(
         "test_the_law_sees_its_fault",
         "test_a_planted_fault_is_seen",
         "test_a_kill_between_any_two_steps_keeps_all_or_nothing",
+        "test_05_progress",
+        "test_a_killed_members_partitions_move_on",
         "test_a_silent_member_loses_its_partitions",
         "test_a_crash_at_any_step_loses_nothing_and_doubles_nothing",
         "test_a_member_paused_past_its_time_commits_nothing_and_goes_on",

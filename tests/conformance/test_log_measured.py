@@ -13,6 +13,8 @@ from candlewick.ports.log import EventLog
 from candlewick.testing.conformance.log import LogConformance, LogHarness
 from tests.conformance.test_log_sqlite import SqliteHarness
 
+pytestmark = pytest.mark.slow
+
 
 class MeasuredHarness(LogHarness):
     """The SQLite adapter's, with a question to every reader each few milliseconds."""

@@ -17,6 +17,8 @@ from candlewick.kernel.metrics import Metrics
 from candlewick.kernel.system import SystemClock, SystemIds
 from tests.unit.app.test_messaging import Bench, all_records
 
+pytestmark = pytest.mark.slow
+
 SYMBOLS = [f"S{i}-USDT" for i in range(8)]
 FACTS = 25
 
@@ -165,7 +167,6 @@ async def test_two_relays_at_once_are_seen(bench):
         assert_sent_once_and_in_order(await scenario(bench, log=NoFence, database=NobodyWaits))
 
 
-@pytest.mark.slow
 async def test_an_inbox_that_compares_sequences_of_different_partitions_is_seen(bench, monkeypatch):
     """``sequence > last seen`` of the producer alone: a partition that is read later seems to have been read."""
     sound = LogMessaging._is_seen
@@ -197,7 +198,6 @@ async def test_an_inbox_that_remembers_nothing_is_seen(bench, monkeypatch):
         assert_handled_once_and_in_order(await scenario(bench, log=SendsTwice))
 
 
-@pytest.mark.slow
 async def test_positions_moved_before_the_handlers_transaction_are_seen(bench, monkeypatch):
     """Commit before state: what a handler failed on is never handled."""
     sound = LogMessaging._transact

@@ -98,8 +98,8 @@ class KafkaOptions:
             # on it goes on one too far, which is out of range (librdkafka 2.12.1).
             "enable.partition.eof": False,
             "check.crcs": True,
-            # A seek waits for the fetch that is under way.
-            "fetch.wait.max.ms": 50,
+            # A seek waits for the fetch that is under way; a broker answers an empty one so often for each consumer.
+            "fetch.wait.max.ms": 200,
             "fetch.queue.backoff.ms": 5,
             "fetch.error.backoff.ms": 20,
             "queued.max.messages.kbytes": max(self.fetch_bytes // 1024, 1),

@@ -1,5 +1,5 @@
-"""Quix's application driven from a thread of ours. What it and its neighbours touch of Quix's own is in ``PRIVATE``, and a
-test fails when a new version has moved it.
+"""Quix's application driven from a thread of ours. What it and its neighbours touch of Quix's own is in ``PRIVATE``,
+and a test fails when a new version has moved it.
 
 What is changed, and why:
 - signal handlers are the process's own, so none are installed;
@@ -143,8 +143,8 @@ class Engine(Application):
         for settings in (reading, writing):
             settings.pop("bootstrap.servers")
             settings.pop("logger", None)
-        # An engine commits every few ms and has nothing else to do meanwhile.
-        reading["fetch.wait.max.ms"] = 5
+        # Partitions that go on wait for the fetch that is under way.
+        reading["fetch.wait.max.ms"] = 50
         super().__init__(
             broker_address=ConnectionConfig(bootstrap_servers=brokers),
             consumer_group=group,
