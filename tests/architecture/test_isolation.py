@@ -33,6 +33,7 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("service", service_names(metafunc.config.rootpath))
 
 
+@pytest.mark.slow
 def test_a_service_alone_loads_no_other_service_no_adapter_and_no_driver(service, root):
     loaded = modules_after(f"import {SERVICES}{service}.service")
     others = {m for m in loaded if m.startswith(SERVICES) and not f"{m}.".startswith(f"{SERVICES}{service}.")}
