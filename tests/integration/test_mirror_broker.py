@@ -63,7 +63,7 @@ class Server:
         for process in self._rabbit.processes():
             if process.name == "rabbitmq" and (alive := process.running()) is not None:
                 alive.kill()
-                alive.wait(10)
+                alive.wait(60)
 
     def remove(self) -> None:
         self.kill()

@@ -9,6 +9,7 @@ import pytest
 
 from candlewick.adapters.log.kafka import KafkaEventLog
 from candlewick.app.runtime.mirror import GROUP
+from candlewick.contracts.control import TOPICS
 from candlewick.contracts.topics import MARKET_SYMBOLS
 from candlewick.testing import servers
 from tests.kafka import BROKERS, needs_kafka, own_topics
@@ -31,12 +32,12 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 
 async def test_two_mirrors_share_the_partitions_and_one_goes_on_alone(house: House) -> None:
     said = life_of_symbols(12, 12)
-    with own_topics((MARKET_SYMBOLS,)) as (topics, options):
+    with own_topics(TOPICS) as (topics, options):
         topics.apply()
         options = replace(options, session_s=6.0)  # noqa: PLW2901
 
         async def log() -> KafkaEventLog:
-            made = KafkaEventLog(str(BROKERS), CLOCK, IDS, topics=(MARKET_SYMBOLS,), options=options)
+            made = KafkaEventLog(str(BROKERS), CLOCK, IDS, topics=TOPICS, options=options)
             await made.open()
             return made
 

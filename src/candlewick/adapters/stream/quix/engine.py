@@ -58,6 +58,9 @@ _SEAT_TAKEN = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})
 _STEP_S = 0.01
 _LINGER_S = 0.001
 _LEAVE_S = 2.0
+# So soon after a commit its marks are still being written: a client that begins another is refused and asks again
+# after as long (librdkafka 2.12.1). What comes meanwhile is taken into it instead.
+_MARKS_S = 0.02
 # Who lags behind works so many times as long as its last commit took before the next, within a second.
 _COMMIT_SHARE = 4
 _COMMIT_S_MAX = 1.0
@@ -182,7 +185,7 @@ class Engine(Application):
             context = frame.processing_context
         self._files = Files(context.state_manager)
         context.sink_manager.register(_Ending(self._ending))
-        self._commit_s, self._commit_began = stream.commit_s, 0.0
+        self._commit_s, self._commit_began, self._commit_ended = stream.commit_s, 0.0, 0.0
         self._context = context
         context.dataframe_registry.register_periodic_task(self._turn)
         self._is_in_hand = self._is_taken_now = False
@@ -211,7 +214,8 @@ class Engine(Application):
         """Quix commits by time and count alone: a replay wants large commits, a live feed early ones. So all that is
         there goes into one, and it is committed as soon as there is nothing more."""
         self._work.looked(self._behind)
-        if self._is_in_hand and not self._is_taken_now:
+        is_free = time.monotonic() - self._commit_ended > _MARKS_S
+        if self._is_in_hand and not self._is_taken_now and is_free:
             self._is_in_hand = False
             self._context.commit_checkpoint(force=True)
         self._is_taken_now = False
@@ -260,7 +264,8 @@ class Engine(Application):
                 finally:
                     self._work.answered()
                 self._work.committed()
-                took = time.monotonic() - self._commit_began
+                self._commit_ended = time.monotonic()
+                took = self._commit_ended - self._commit_began
                 self._context.commit_interval = min(max(self._commit_s, _COMMIT_SHARE * took), _COMMIT_S_MAX)
 
             producer.commit_transaction = commit
