@@ -148,7 +148,8 @@ class Run:
         await trial.run()
         seconds = await watch.well(trial.since)
         recovery = Recovery(fault, at, seconds, watch.silence(start), first, watch.newest())
-        told = f"well again in {seconds:5.1f} s" if seconds is not None else f"NOT well again within {GIVE_UP_S:g} s"
+        lasting = f"NOT well again within {GIVE_UP_S:g} s ({watch.why})"
+        told = f"well again in {seconds:5.1f} s" if seconds is not None else lasting
         self._say(f"{at:6.1f} s  {fault.name:<48} {told}, {recovery.silence:.1f} s without candles")
         return recovery
 

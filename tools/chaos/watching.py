@@ -35,6 +35,8 @@ class Watch:
 
     def __init__(self, product: Product, subscribers: Sequence[Subscriber]) -> None:
         self._product, self._subscribers = product, subscribers
+        #: What all was not well for, at the last look that was not.
+        self.why = ""
 
     def newest(self) -> int:
         """Of the subscriber that is furthest behind."""
@@ -45,15 +47,23 @@ class Watch:
         second without a break; None when that was not within GIVE_UP_S."""
         served_from: float | None = None
         while (now := time.monotonic()) < since + GIVE_UP_S:
-            if not all((await self._product.states()).values()):
+            missing = [name for name, serves in (await self._product.states()).items() if not serves]
+            if missing:
                 served_from = None
+                self.why = f"{', '.join(missing)} did not serve"
             elif served_from is None:
                 served_from = now
             elif now - served_from >= _STEADY_S:
                 firsts = [self._first(one, max(served_from, since)) for one in self._subscribers]
-                if all(first is not None for first in firsts):
+                deaf = [one.symbol for one, first in zip(self._subscribers, firsts, strict=True) if first is None]
+                if deaf:
+                    self.why = f"no candle of {', '.join(deaf)} since all serve"
+                else:
                     begun = max(first for first in firsts if first is not None)
-                    if now - begun >= _STEADY_S and self.silence(begun) < _SILENCE_S:
+                    self.why = "candles did not flow for a second"
+                    if self.silence(begun) >= _SILENCE_S:
+                        served_from = now  # they stood again: what flowed before does not count
+                    elif now - begun >= _STEADY_S:
                         return begun - since
             await asyncio.sleep(_LOOK_S)
         return None

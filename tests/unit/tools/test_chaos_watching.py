@@ -63,9 +63,26 @@ async def test_what_flows_before_all_serve_does_not_count_and_silence_is_measure
     assert 0.6 < watch.silence(now) < 1.2
 
 
-async def test_what_does_not_recover_is_given_up(monkeypatch):
-    monkeypatch.setattr(watching, "GIVE_UP_S", 0.5)
-    assert await Watch(Product(0), [Subscriber(1, "BTC-USDT", "1s")]).well(time.monotonic()) is None
+@pytest.mark.slow
+async def test_candles_that_stand_again_count_from_when_they_go_on(monkeypatch):
+    monkeypatch.setattr(watching, "_SILENCE_S", 0.6)
+    now = time.monotonic()
+    one = Subscriber(1, "BTC-USDT", "1s")
+    flows = [follow(one, now, now + 0.2), follow(one, now + 1.5, now + 5)]
+    found = await Watch(Product(now), [one]).well(now)
+    for flow in flows:
+        flow.cancel()
+    assert found == pytest.approx(1.5, abs=0.35)
+
+
+async def test_what_does_not_recover_is_given_up_and_said_why(monkeypatch):
+    monkeypatch.setattr(watching, "GIVE_UP_S", 1.3)
+    deaf = Watch(Product(0), [Subscriber(1, "BTC-USDT", "1s")])
+    assert await deaf.well(time.monotonic()) is None
+    assert deaf.why == "no candle of BTC-USDT since all serve"
+    gone = Watch(Product(time.monotonic() + 60), [])
+    assert await gone.well(time.monotonic()) is None
+    assert gone.why == "stream did not serve"
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 """The compacted topics that Quix keeps state in: named with the installation's prefix in front, made before they are
-asked for."""
+asked for, and asked for once a process: an engine that begins while a broker hangs must not wait for its answer."""
 
 import time
 from collections.abc import Callable
@@ -17,13 +17,37 @@ _KNOWN_S = 5.0
 _STEP_S = 0.05
 
 
+class _Asked(TopicAdmin):
+    """Topics that were seen once are there."""
+
+    def __init__(self, brokers: str, settings: dict[str, Any], known: dict[str, TopicConfig]) -> None:
+        super().__init__(brokers, extra_config=settings)
+        self._known = known
+
+    def inspect_topics(self, topic_names: list[str], timeout: float = 30) -> dict[str, TopicConfig | None]:
+        unknown = [name for name in topic_names if name not in self._known]
+        if unknown:
+            found = super().inspect_topics(unknown, timeout)
+            self._known.update({name: config for name, config in found.items() if config is not None})
+        return {name: self._known.get(name) for name in topic_names}
+
+
 class Changelogs(TopicManager):
     """Quix asks this for its topics."""
 
-    def __init__(self, admin: Admin, brokers: str, group: str, kafka: KafkaOptions, stream: StreamOptions) -> None:
+    def __init__(
+        self,
+        admin: Admin,
+        brokers: str,
+        group: str,
+        kafka: KafkaOptions,
+        stream: StreamOptions,
+        known: dict[str, TopicConfig],
+    ) -> None:
+        """``known``: what an engine before this one was told of topics; more is put in."""
         settings = {key: value for key, value in kafka.common(brokers, "stream").items() if key != "bootstrap.servers"}
         super().__init__(
-            topic_admin=TopicAdmin(brokers, extra_config=settings),
+            topic_admin=_Asked(brokers, settings, known),
             consumer_group=group,
             timeout=kafka.answer_within_s,
             auto_create_topics=False,
@@ -31,6 +55,7 @@ class Changelogs(TopicManager):
         self._ours = admin
         self._kafka = kafka
         self._stream = stream
+        self._known = known
 
     def _internal_name(self, topic_type: str, topic_name: str | None, suffix: str) -> str:
         assert topic_type == "changelog"
@@ -43,7 +68,7 @@ class Changelogs(TopicManager):
         name = self._internal_name("changelog", stream_id, store_name)
         settings = changelog_settings(self._kafka, self._stream, replicas)
         partitions = config.num_partitions or 1
-        if name not in self._ours.topics([name]):
+        if name not in self._known and name not in self._ours.topics([name]):
             self._ours.create([(name, partitions, replicas, settings)])
         wanted = TopicConfig(partitions, replicas, settings)
         return _found(lambda: super(Changelogs, self).changelog_topic(stream_id, store_name, wanted))

@@ -23,6 +23,7 @@ from typing import Any, Final, Protocol
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from quixstreams import Application, message_context
 from quixstreams.kafka import ConnectionConfig
+from quixstreams.models import TopicConfig
 from quixstreams.sinks import BaseSink
 from quixstreams.state.exceptions import ChangelogTopicPartitionNotAssigned
 from quixstreams.state.rocksdb import RocksDBOptions
@@ -133,8 +134,9 @@ class Engine(Application):
         member: str,
         state_dir: str,
         topics: Sequence[str],
+        known: dict[str, TopicConfig],
     ) -> None:
-        """Raises what the brokers' refusal or silence raises."""
+        """``known``: what engines before it were told of topics. Raises what the brokers' refusal or silence raises."""
         self._work = work
         self._commit_within_s = kafka.transaction_s
         self._verdict_s = 2 * kafka.heartbeat_s + 0.5
@@ -172,7 +174,7 @@ class Engine(Application):
             loglevel=None,
             auto_create_topics=False,
             auto_recover_from_source_offset_out_of_range=False,
-            topic_manager=Changelogs(admin, brokers, group, kafka, stream),
+            topic_manager=Changelogs(admin, brokers, group, kafka, stream, known),
             request_timeout=kafka.answer_within_s,
             processing_guarantee="exactly-once",
             # The client finds its brokers again by itself; silence is told by the calls that fail.

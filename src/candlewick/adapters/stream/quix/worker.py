@@ -93,6 +93,7 @@ class Worker:
             "member": member,
             "state_dir": str(state_dir),
             "topics": list(inputs),
+            "known": {},
         }
         self._member = member
         self._unanswered_ns = int((options.transaction_s + _ANSWER_S) * 1e9)
