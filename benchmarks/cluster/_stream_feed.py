@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,9 @@ class Feed:
         topic = self._names.there(shared.OPEN.name)
         self._reader.assign([TopicPartition(topic, number, 0) for number in range(shared.PARTITIONS)])
         self._latencies: list[tuple[int, float]] = []
+        self._heard: dict[int, list[int]] = defaultdict(list)
         self._stop = threading.Event()
-        self._began_ns = 0
+        self._began_ns = self._ended_ns = 0
         self._ids = [0] * SYMBOLS
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -97,6 +99,7 @@ class Feed:
                 now = time.time_ns()
                 sent = codec.decode_envelope(dict(message.headers())[HEADER]).ts_recv
                 self._latencies.append((sent, (now - sent) / 1e6))
+                self._heard[message.partition()].append(now)
 
     def warm(self) -> None:
         """Until the first candle comes."""
@@ -120,6 +123,7 @@ class Feed:
             self._producer.poll(0)
             time.sleep(_LINGER_S)
         self._producer.flush(10)
+        self._ended_ns = time.time_ns()
         time.sleep(1.0)
         self._stop.set()
         self._thread.join()
@@ -135,6 +139,15 @@ class Feed:
     def latencies(self) -> list[float]:
         """Of the messages of ``run``, sorted, in ms."""
         return sorted(took for sent, took in self._latencies if sent >= self._began_ns)
+
+    def stalled(self, begin_ns: int, end_ns: int) -> float:
+        """The longest that any partition gave no candle between two instants, in ms."""
+        begin_ns, end_ns = max(begin_ns, self._began_ns), min(end_ns, self._ended_ns)
+        longest = 0
+        for times in self._heard.values():
+            inside = [begin_ns, *(at for at in times if begin_ns <= at < end_ns), end_ns]
+            longest = max(longest, *(b - a for a, b in pairwise(inside)))
+        return longest / 1e6
 
     def longest(self, begin_ns: int, end_ns: int) -> float:
         """Of the messages sent between two instants, in ms."""
