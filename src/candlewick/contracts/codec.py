@@ -7,6 +7,8 @@ count x item size.
 
 from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
+from operator import attrgetter
 from typing import Any, get_origin, get_type_hints
 from uuid import UUID
 
@@ -87,6 +89,34 @@ def _scale(name: str, column: str) -> _Read:
         return scale
 
     return read
+
+
+def _write_struct(name: str, plan: "_Plan", struct: Any, proto: Any) -> None:
+    plan.write(getattr(struct, name), getattr(proto, name))
+
+
+def _read_struct(name: str, plan: "_Plan", proto: Any) -> Any:
+    return plan.read(getattr(proto, name))
+
+
+def _write_enum(name: str, struct: Any, proto: Any) -> None:
+    setattr(proto, name, int(getattr(struct, name)))
+
+
+def _read_enum(name: str, kind: type[IntEnum], proto: Any) -> IntEnum:
+    return _enum(kind, getattr(proto, name), name)
+
+
+def _write_texts(name: str, struct: Any, proto: Any) -> None:
+    getattr(proto, name).extend(getattr(struct, name))
+
+
+def _read_texts(name: str, proto: Any) -> tuple[str, ...]:
+    return tuple(getattr(proto, name))
+
+
+def _write_value(name: str, struct: Any, proto: Any) -> None:
+    setattr(proto, name, getattr(struct, name))
 
 
 def _varint(number: int) -> bytes:
@@ -171,17 +201,17 @@ class _Plan:
                     assert field.number == max(f.number for f in proto.DESCRIPTOR.fields), "columns are written last"
                     self._last = name, _varint(field.number << 3 | _LENGTH_DELIMITED), _Columns(hint, inner.proto)
                 else:
-                    writes.append(lambda s, p, n=name, i=inner: i.write(getattr(s, n), getattr(p, n)))  # type: ignore[misc]
-                read = lambda p, n=name, i=inner: i.read(getattr(p, n))  # type: ignore[misc] # noqa: E731
+                    writes.append(partial(_write_struct, name, inner))
+                read = partial(_read_struct, name, inner)
             elif isinstance(hint, type) and issubclass(hint, IntEnum):
-                writes.append(lambda s, p, n=name: setattr(p, n, int(getattr(s, n))))  # type: ignore[misc]
-                read = lambda p, n=name, e=hint: _enum(e, getattr(p, n), n)  # type: ignore[misc] # noqa: E731
+                writes.append(partial(_write_enum, name))
+                read = partial(_read_enum, name, hint)
             elif get_origin(hint) is tuple:
-                writes.append(lambda s, p, n=name: getattr(p, n).extend(getattr(s, n)))  # type: ignore[misc]
-                read = lambda p, n=name: tuple(getattr(p, n))  # type: ignore[misc] # noqa: E731
+                writes.append(partial(_write_texts, name))
+                read = partial(_read_texts, name)
             else:
-                writes.append(lambda s, p, n=name: setattr(p, n, getattr(s, n)))  # type: ignore[misc]
-                read = lambda p, n=name: getattr(p, n)  # type: ignore[misc] # noqa: E731
+                writes.append(partial(_write_value, name))
+                read = attrgetter(name)
             reads.append(read)
         self._writes, self._reads = tuple(writes), tuple(reads)
         self._columns = tuple(columns) if self.is_columns else ()

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -48,7 +49,7 @@ class Supervisor:
                 name,
                 own if kept is None else replace(own, python=kept.python),
                 self._listeners[name],
-                lambda lines, n=name: show(n, lines),  # type: ignore[misc]
+                partial(show, name),
                 in_turn=name in in_turn,
                 before=replace(own, python=kept.before) if kept is not None and kept.before is not None else None,
                 on_switch=self._remember,
