@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +42,7 @@ class Step:
     report: Path | None = None
     cwd: Path = ROOT
     seconds: float = 0.0
+    processor: float = 0.0
     status: int = 0
     output: str = ""
     counts: tuple[int, int, int] = (0, 0, 0)
@@ -121,8 +123,7 @@ def run(step: Step) -> Step:
     if step.report:
         step.report.unlink(missing_ok=True)
         shutil.rmtree(step.report.with_suffix(""), ignore_errors=True)
-    done = ran(step, step.command)
-    step.status, step.output = done.returncode, done.stdout
+    step.status, step.output = ran(step, step.command)
     step.counts = count(step)
     (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
     if step.report and step.alone and 0 < len(failures(step.report)) <= MANY:
@@ -137,29 +138,29 @@ def look_again(step: Step, command: list[str], report: Path) -> None:
     before = failures(report)
     print(f"        {step.name}: {len(before)} failed and run again, alone", flush=True)
     second(report).unlink(missing_ok=True)
-    done = ran(step, command)
+    status, output = ran(step, command)
     again = outcomes(second(report))
     step.shaky = tuple(sorted(name for name in before if again.get(name)))
-    step.status = int(done.returncode != 0 or len(step.shaky) < len(before))
-    step.output += f"\n--- again, alone:\n{done.stdout}"
+    step.status = int(status != 0 or len(step.shaky) < len(before))
+    step.output += f"\n--- again, alone:\n{output}"
     passed, _, skipped = step.counts
     step.counts = (passed + len(step.shaky), len(before) - len(step.shaky), skipped)
     (LOGS / f"{re.sub('[^a-z0-9]+', '-', step.name)}.log").write_text(step.output)
 
 
-def ran(step: Step, command: list[str]) -> "subprocess.CompletedProcess[str]":
+def ran(step: Step, command: list[str]) -> tuple[int, str]:
+    """The exit status and what was printed; the processor time of all that it waited for is added to the step."""
     # without bytecode every worker compiles every test anew: 4 s of processor time each
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run(
-        command,
-        cwd=step.cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**kept, **step.env},
-        check=False,
-    )
+    with tempfile.TemporaryFile() as output:
+        child = subprocess.Popen(
+            command, cwd=step.cwd, stdout=output, stderr=subprocess.STDOUT, env={**kept, **step.env}
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        step.processor += usage.ru_utime + usage.ru_stime
+        output.seek(0)
+        return child.returncode, output.read().decode(errors="replace")
 
 
 def shown(step: Step) -> str:
@@ -284,10 +285,12 @@ def main() -> int:
     failed = [step for step in steps if step.verdict == "FAILED"]
     for step in failed:
         print(f"\n=== {step.name}: {shown(step)}\n{excerpt(step)}")
-    print(f"\n{'step':<30}{'seconds':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
+    print(f"\n{'step':<30}{'seconds':>8}{'of CPU':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
     for step in steps:
         columns = "".join(f"{n or '':>8}" for n in step.counts)
-        print(f"{step.name:<30}{step.seconds:>8.1f}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip())
+        print(
+            f"{step.name:<30}{step.seconds:>8.1f}{step.processor:>8.0f}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip()
+        )
     for step in steps:
         for name in step.shaky:
             print(f"passed only alone, at the second try: {name} ({step.name})")
