@@ -287,10 +287,9 @@ def main() -> int:
         print(f"\n=== {step.name}: {shown(step)}\n{excerpt(step)}")
     print(f"\n{'step':<30}{'seconds':>8}{'of CPU':>8}{'passed':>8}{'failed':>8}{'skipped':>8}")
     for step in steps:
+        times = f"{step.seconds:>8.1f}{step.processor:>8.0f}"
         columns = "".join(f"{n or '':>8}" for n in step.counts)
-        print(
-            f"{step.name:<30}{step.seconds:>8.1f}{step.processor:>8.0f}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip()
-        )
+        print(f"{step.name:<30}{times}{columns}  {step.verdict if step.verdict != 'ok' else ''}".rstrip())
     for step in steps:
         for name in step.shaky:
             print(f"passed only alone, at the second try: {name} ({step.name})")
