@@ -13,7 +13,7 @@ from benchmarks.measure import Figure
 
 _HERE = Path(__file__).resolve().parent
 _BUILT = _HERE.parents[1] / "src/candlewick/app/static/index.html"
-_NAMES = ("chromium", "chromium-browser", "google-chrome")
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 _QUIET = (
     "--disable-gpu",
     "--no-first-run",

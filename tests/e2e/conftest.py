@@ -10,7 +10,10 @@ def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp("demo")
     port = free_port()
     product = Product(
-        ["up", "--exchange", "demo", "--port", str(port), "--data-dir", str(folder / "data")], folder, port=port
+        ["up", "--exchange", "demo", "--port", str(port), "--data-dir", str(folder / "data")],
+        folder,
+        port=port,
+        env={"CANDLEWICK_HISTORY__FETCH_CANDLES": "1000"},
     )
     product.wait_ready()
     product.until(

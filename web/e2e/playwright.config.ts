@@ -11,21 +11,24 @@ const base = process.env.BASE_URL;
 const artefacts = process.env.ARTEFACTS ?? fileURLToPath(new URL('../test-artifacts', import.meta.url));
 const chromium =
   process.env.CHROMIUM ??
-  ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => existsSync(path));
+  ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+    (path) => existsSync(path),
+  );
 
 export default defineConfig({
   testDir: '.',
   outputDir: `${artefacts}/results`,
   timeout: 60_000,
   expect: { timeout: 10_000 },
-  workers: 1,
-  retries: process.env.CI ? 1 : 0,
+  // a product is shared by what looks at it; the mock is asked by two at once
+  workers: base ? 1 : 2,
+  retries: 1,
   reporter: [['list'], ['json', { outputFile: `${artefacts}/e2e.json` }]],
   use: {
     baseURL: base ?? `http://127.0.0.1:${port}`,
     viewport: { width: 1440, height: 900 },
     colorScheme: 'dark',
-    trace: 'retain-on-failure',
+    trace: 'on-first-retry',
     launchOptions: {
       ...(chromium ? { executablePath: chromium } : {}),
       args: [

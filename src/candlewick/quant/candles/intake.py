@@ -294,7 +294,8 @@ def _newest(state: Any, at: int, slots: int) -> int:
 
 @kernel("i8[:]", "i8[:,:]", "i8[:]", is_brief=True)
 def show_open(state: Any, out: Any, rows: Any) -> None:
-    """The newest open candle of every timeframe that has one, lower timeframe first; ``rows[0]`` is set."""
+    """The newest open candle of every timeframe that has one, lower timeframe first; ``rows[0]`` is set. A frame is
+    gapped when a final minute of it is missing or gapped, or when what is open of it is touched by silence or a gap."""
     n = 0
     known_at = state[H_MAX_TS]
     second = _newest(state, SECONDS_AT, SECOND_SLOTS)
@@ -322,12 +323,15 @@ def show_open(state: Any, out: Any, rows: Any) -> None:
         length = FRAME_SECONDS[frame] * SECOND
         shift = WEEK_SHIFT if frame == FRAMES - 1 else 0
         opens = (instant - shift) // length * length + shift
+        final_minutes = 0
         if opens <= next_minute:
+            final_minutes = (next_minute - opens) // MINUTE
             for k in range(FRAME):
                 copy[k] = state[FRAMES_AT + frame * FRAME + k]
         else:
             for k in range(FRAME):
                 copy[k] = 0
+        seen = copy[F_COUNTS] & 0xFFFF
         if older > 0 and state[older + S_OPEN_TIME] >= opens:
             emit_slot(state, older, 60, 0, known_at, out, n)
             frame_takes(copy, 0, out[n])
@@ -344,7 +348,8 @@ def show_open(state: Any, out: Any, rows: Any) -> None:
             row[R_OPEN + k] = copy[F_OPEN + k]
         row[R_REVISION] = 0
         row[R_BITS] = (counts >> 48) & (B_RECEIVE_TIMES | B_SIMULATED)
-        if (counts >> 16) & 0xFFFF > 0:
+        row[R_BITS] |= touched(state, opens, instant + MINUTE) & B_GAPPED
+        if (counts >> 16) & 0xFFFF > 0 or seen < final_minutes:
             row[R_BITS] |= B_GAPPED
         row[R_KNOWN_AT] = known_at
         row[R_PRICE_SCALE] = state[H_PRICE_SCALE]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from candlewick.contracts.base import Origin
 from candlewick.contracts.stream import GAPPED, CandleColumns
 from candlewick.kernel.errors import Rejected
+from candlewick.quant.candles.values import CandleArrays
 
 ORIGIN_RANK: dict[int, int] = {
     Origin.FETCHED: 1,
@@ -34,7 +35,7 @@ class MixedScales(Rejected):
     code = "MIXED_SCALES"
 
 
-def rank(columns: CandleColumns) -> NDArray[np.int64]:
+def rank(columns: CandleColumns | CandleArrays) -> NDArray[np.int64]:
     """One number a row; of two rows of one candle the higher one stands."""
     whole = (columns.flags & GAPPED) == 0
     out: NDArray[np.int64] = (whole.astype(np.int64) << 40) | (columns.revision.astype(np.int64) << 8)

@@ -6,11 +6,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from candlewick.quant.candles.merge import ORIGIN_RANK
+from candlewick.quant.candles.merge import ORIGIN_RANK, rank
 from candlewick.quant.candles.values import CandleArrays
 from candlewick.quant.windows.encoding import encode_row
 
 _GAPPED = 2
+_FEW = 4
 FIELDS: tuple[tuple[str, type[np.generic]], ...] = (
     ("open_time_ms", np.int64),
     ("open", np.float64),
@@ -86,6 +87,8 @@ class Ring:
         times = rows.open_time_ms
         if len(times) > 1 and times[0] > self.last_open_ms and bool(np.all(times[1:] > times[:-1])):
             return self._extend(rows)
+        if len(times) > _FEW:
+            return self._merge(rows)
         changed: list[int] = []
         for i in range(len(rows.open_time_ms)):
             when = int(rows.open_time_ms[i])
@@ -142,6 +145,26 @@ class Ring:
         self._end += count
         self._start = self._end - kept - count
         changed: list[int] = rows.open_time_ms[-count:].tolist()
+        return changed
+
+    def _merge(self, rows: CandleArrays) -> list[int]:
+        """Many rows among or before those that are here: a page fetched backwards, or repaired candles."""
+        count = len(rows.open_time_ms)
+        # Of equal rank the row that was here stands, then the first that came: so the new ones lie backwards, in front.
+        joined = {
+            name: np.concatenate([getattr(rows, name)[::-1], array[self._start : self._end]])
+            for name, array in self._arrays.items()
+        }
+        times = joined["open_time_ms"]
+        order = np.lexsort((rank(CandleArrays(**joined)), times))
+        last = np.append(times[order][1:] != times[order][:-1], True)
+        chosen = order[last][-self._capacity :]
+        json = [None] * count + self._json
+        for name, array in self._arrays.items():
+            array[: len(chosen)] = joined[name][chosen]
+        self._json = [json[i] for i in chosen.tolist()]
+        self._start, self._end = 0, len(chosen)
+        changed: list[int] = times[chosen[chosen < count]].tolist()
         return changed
 
     def _insert(self, place: int, rows: CandleArrays, i: int) -> None:

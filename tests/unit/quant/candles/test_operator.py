@@ -140,6 +140,26 @@ def test_open_candles_come_at_most_every_quarter_second_and_with_progress() -> N
     assert not (columns.flags & FINAL).any()
 
 
+def _seen_whole(done: Driven) -> set[int]:
+    """Timeframes, s, whose newest open candle is not gapped."""
+    columns = done.open_batches[-1].columns_v1
+    return set(columns.timeframe[(columns.flags & GAPPED) == 0].tolist())
+
+
+def test_an_open_candle_is_gapped_unless_it_was_seen_from_its_open_on() -> None:
+    at = (1_700_000_100 * NS - T0) / NS  # opens a 15m candle, not a 30m one
+    begun = [_progress(at - 30, False), _progress(at - 29), batch([_tick(at - 28, 1)]), _progress(at - 27.5)]
+    done = drive(CandleOperator(), begun)
+    assert _seen_whole(done) <= {1}
+    done = drive(CandleOperator(), [batch([_tick(at + 5, 2)]), _progress(at + 5.5)], done)
+    assert _seen_whole(done) - {1} == {60, 180, 300, 900}
+    done = drive(CandleOperator(), [_progress(at + 400), batch([_tick(at + 401, 3)]), _progress(at + 401.5)], done)
+    assert _seen_whole(done) - {1} == {60, 180, 300, 900}
+    done = drive(CandleOperator(), [_progress(at + 460, False), _progress(at + 470)], done)
+    done = drive(CandleOperator(), [batch([_tick(at + 471, 4)]), _progress(at + 471.5)], done)
+    assert _seen_whole(done) <= {1}
+
+
 @pytest.mark.slow
 def test_cold_entries_of_the_past_leave() -> None:
     messages = [batch([_tick(i * 60, i + 1)]) for i in range(3 * 1440)]

@@ -100,3 +100,29 @@ def test_a_page_at_once_gives_the_same_as_row_after_row():
             assert closes(paged) == closes(single)
             assert paged.encoded(0, len(paged)) == single.encoded(0, len(single))
             assert (paged.first_open_ms, paged.last_open_ms) == (single.first_open_ms, single.last_open_ms)
+
+
+def test_a_page_gives_the_ring_that_its_rows_give_one_by_one():
+    """Pages come newest first, and rows of one candle in any number; whatever is encoded already stays what it is."""
+    random = np.random.default_rng(11)
+    for _ in range(200):
+        one, many = Ring(40), Ring(40)
+        for _ in range(6):
+            page = rows(random.integers(0, 60, random.integers(5, 30)))
+            page.revision[:] = random.integers(0, 3, len(page.revision))
+            page.flags[:] = random.choice([FINAL, FINAL | GAPPED], len(page.flags))
+            page.close[:] = random.integers(0, 1000, len(page.close))
+            before = seen(one)
+            for i in range(len(page.close)):
+                one.apply(CandleArrays(**{name: getattr(page, name)[i : i + 1] for name, _ in FIELDS}))
+            changed = many.apply(page)
+            assert seen(many) == seen(one)
+            assert many.encoded(0, len(many)) == one.encoded(0, len(one))
+            differing = {when for when, row in seen(many).items() if before.get(when) != row}
+            assert differing <= set(changed) <= set(seen(many))
+
+
+def seen(ring):
+    """Every row by its open time."""
+    view = ring.view(10_000)
+    return {int(when): tuple(view[name][i].item() for name, _ in FIELDS) for i, when in enumerate(view["open_time_ms"])}

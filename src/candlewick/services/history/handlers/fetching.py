@@ -22,6 +22,11 @@ from candlewick.services.history.ports import GapQuery
 from candlewick.services.history.settings import HistorySettings
 
 KIND: Final = "history.fetch"
+MINUTES: Final = "minutes"
+LONGER: Final = "longer"
+"""Parts of a symbol's history. A ticker and its line want the minutes of all symbols before the years of one."""
+Want = tuple[str, str, str]
+"""(exchange, symbol, part)"""
 _LOOK_EVERY_S: Final = 0.25
 _AGAIN_FIRST_S: Final = 2.0
 _AGAIN_MOST_S: Final = 60.0
@@ -29,15 +34,16 @@ _REJECTED_AGAIN_S: Final = 600.0
 
 
 class Fetches:
-    """A job a symbol. What the store has is not asked for again, so a job that was interrupted goes on."""
+    """Two jobs a symbol, the minutes of all symbols first. What the store has is not asked for again, so a job that was
+    interrupted goes on."""
 
     def __init__(
         self, context: Context, book: Gaps, settings: HistorySettings, caught_up: Callable[[], Awaitable[None]]
     ) -> None:
         self._context, self._gaps, self._settings, self._caught_up = context, book, settings, caught_up
-        self.wanted: dict[tuple[str, str], str | None] = {}
-        self._not_before: dict[tuple[str, str], int] = {}
-        self._failures: dict[tuple[str, str], int] = {}
+        self.wanted: dict[Want, str | None] = {}
+        self._not_before: dict[Want, int] = {}
+        self._failures: dict[Want, int] = {}
 
     def on_symbols(self, events: Sequence[Event]) -> None:
         """Follower of market.symbols. Of a symbol that its venue no longer lists no candle is missed or asked for."""
@@ -47,14 +53,15 @@ class Fetches:
                 place = (message.instrument.exchange, message.instrument.symbol)
                 if place not in self._gaps.followed:
                     self._gaps.followed.add(place)
-                    self.wanted[place] = None
+                    self.wanted[*place, MINUTES] = None
             elif isinstance(message, (SymbolAdded, SymbolDeleted)):
                 exchange, _, symbol = message.key.partition(":")
                 self._gaps.followed.discard((exchange, symbol))
-                self.wanted.pop((exchange, symbol), None)
+                for part in (MINUTES, LONGER):
+                    self.wanted.pop((exchange, symbol, part), None)
 
     async def watch(self) -> None:
-        """Submit a job for every symbol that wants one, again with back-off while the venue cannot be reached; until
+        """Submit the jobs that are wanted, again with back-off while the venue cannot be reached; until
         cancelled."""
         patience = Patience(self._context.clock, self._context.logger, "asking for history")
         while True:
@@ -68,57 +75,67 @@ class Fetches:
 
     async def _submit(self) -> None:
         now = self._context.clock.monotonic_ns()
-        for place, job_id in list(self.wanted.items()):
+        for want, job_id in list(self.wanted.items()):
             if job_id is not None:
-                self._look(place, await self._context.jobs.get(job_id))
-            elif now >= self._not_before.get(place, 0):
-                exchange, symbol = place
-                job = await self._context.jobs.submit(
-                    KIND, {"exchange": exchange, "symbol": symbol}, key=f"{KIND}:{exchange}:{symbol}", max_tries=1
-                )
-                self.wanted[place] = job.id
+                self._look(want, await self._context.jobs.get(job_id))
+            elif now >= self._not_before.get(want, 0):
+                exchange, symbol, part = want
+                args = {"exchange": exchange, "symbol": symbol, "part": part}
+                job = await self._context.jobs.submit(KIND, args, key=":".join((KIND, *want)), max_tries=1)
+                if want in self.wanted:
+                    self.wanted[want] = job.id
 
-    def _look(self, place: tuple[str, str], job: Job) -> None:
-        if job.state in ("queued", "running") or place not in self.wanted:
+    def _look(self, want: Want, job: Job) -> None:
+        if job.state in ("queued", "running") or want not in self.wanted:
             return
         if job.state in ("done", "cancelled"):
-            self.wanted.pop(place)
-            self._failures.pop(place, None)
+            self.wanted.pop(want)
+            self._failures.pop(want, None)
+            exchange, symbol, part = want
+            if part == MINUTES:
+                self.wanted[exchange, symbol, LONGER] = None
             return
-        failures = self._failures[place] = self._failures.get(place, 0) + 1
+        failures = self._failures[want] = self._failures.get(want, 0) + 1
         code = (job.error or {}).get("code", "")
         passing = code in ("VENUE_UNAVAILABLE", "VENUE_RATE_LIMITED") or failures < 3
         wait = min(_AGAIN_FIRST_S * 2 ** min(failures - 1, 10), _AGAIN_MOST_S) if passing else _REJECTED_AGAIN_S
-        self._context.logger.warning(
-            "history not fetched yet", exchange=place[0], symbol=place[1], again_in_s=wait, **(job.error or {})
-        )
-        self.wanted[place] = None
-        self._not_before[place] = self._context.clock.monotonic_ns() + int(wait * NS_PER_SECOND)
+        place = dict(zip(("exchange", "symbol", "part"), want, strict=True))
+        self._context.logger.warning("history not fetched yet", **place, again_in_s=wait, **(job.error or {}))
+        self.wanted[want] = None
+        self._not_before[want] = self._context.clock.monotonic_ns() + int(wait * NS_PER_SECOND)
 
     # -- the job -----------------------------------------------------------------------------------------------
 
     async def fetch(self, job: JobContext, args: Mapping[str, Any]) -> dict[str, Any]:
-        """The job: {exchange, symbol} -> {fetched, downtimes}."""
-        exchange, symbol = str(args["exchange"]), str(args["symbol"])
+        """The job: {exchange, symbol, part} -> {fetched, downtimes}."""
+        exchange, symbol, part = str(args["exchange"]), str(args["symbol"]), str(args.get("part", MINUTES))
         venue = self._context.venue(exchange)
         now = await venue.server_time_ns()
         await self._caught_up()  # what is in the log already is no hole
-        downtimes = await self._ledger_downtime(exchange, symbol, now)
         wanted = plan.wanted(
             venue.info.candle_timeframes, now, self._settings.fetch_minutes, self._settings.fetch_candles
         )
+        wanted = [each for each in wanted if (each.timeframe == "1m") == (part == MINUTES)]
+        downtimes = await self._ledger_downtime(exchange, symbol, now) if part == MINUTES else None
         fetched = 0
         for done, each in enumerate(wanted):
             await job.report(done / len(wanted), f"fetching {each.timeframe}", checkpoint={"timeframe": each.timeframe})
             fetched += await self._fill(job, done / len(wanted), venue, symbol, each, is_watched=downtimes is not None)
-        through = await self._up_to_now(job, venue, symbol, open_of(now, MINUTE_S), is_watched=downtimes is not None)
+        if part == MINUTES:
+            await self._minutes_are_whole(job, venue, symbol, open_of(now, MINUTE_S), is_watched=downtimes is not None)
+        self._context.logger.info("history fetched", exchange=exchange, symbol=symbol, part=part, candles=fetched)
+        return {"fetched": fetched, "downtimes": downtimes or 0}
+
+    async def _minutes_are_whole(
+        self, job: JobContext, venue: Venue, symbol: str, done: int, *, is_watched: bool
+    ) -> None:
+        """Fetched up to now, and written down: what is missing behind it from now on was missed here."""
+        through = await self._up_to_now(job, venue, symbol, done, is_watched=is_watched)
 
         async def work(tx: UnitOfWork) -> None:
-            await self._gaps.ledger.set_coverage(tx, exchange, symbol, through)
+            await self._gaps.ledger.set_coverage(tx, venue.info.name, symbol, through)
 
         await self._context.messaging.unit_of_work(work)
-        self._context.logger.info("history fetched", exchange=exchange, symbol=symbol, candles=fetched)
-        return {"fetched": fetched, "downtimes": downtimes or 0}
 
     async def _up_to_now(self, job: JobContext, venue: Venue, symbol: str, done: int, *, is_watched: bool) -> int:
         """Minutes that closed while the rest was fetched, so that no seam is left before the live ones."""

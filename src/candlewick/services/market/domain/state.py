@@ -4,12 +4,11 @@ I/O, no clock."""
 from collections import deque
 from collections.abc import Mapping
 from math import fsum
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from candlewick.contracts.base import ORIGIN_NAMES
 from candlewick.contracts.collector import BookUpdated, QuoteUpdated, Side, TradeBatch, TradeColumns
@@ -22,7 +21,7 @@ from candlewick.ports.log import Position
 from candlewick.quant.windows.symbol import SymbolWindows
 
 _DAY_MS = 86_400_000
-_MINUTE, _HALF_HOUR = SECONDS["1m"], SECONDS["30m"]
+_MINUTE, _HALF_HOUR_MS = SECONDS["1m"], SECONDS["30m"] * 1000
 SPARKLINE_POINTS = 48
 TAPE_LENGTH = 200
 _NS_PER_MS = 1_000_000
@@ -230,12 +229,15 @@ class SymbolState:
         )
 
     def _sparkline(self) -> list[float]:
-        closes: NDArray[Any] = self.windows.rings[_HALF_HOUR].column("close", SPARKLINE_POINTS)
-        points: list[float] = closes.tolist()
-        open_row = self.windows.open_row(_HALF_HOUR)
+        """The last close in each half hour of a day, from the minutes: they are the first that history fetches."""
+        minutes = self.windows.rings[_MINUTE].view(SPARKLINE_POINTS * 30)
+        times, closes = minutes["open_time_ms"], minutes["close"]
+        open_row = self.windows.open_row(_MINUTE)
         if open_row is not None:
-            points = [*points, float(open_row["close"][0])][-SPARKLINE_POINTS:]
-        return points
+            times, closes = np.append(times, open_row["open_time_ms"]), np.append(closes, open_row["close"])
+        halves = times // _HALF_HOUR_MS
+        points: list[float] = closes[np.append(halves[1:] != halves[:-1], True)[: len(halves)]].tolist()
+        return points[-SPARKLINE_POINTS:]
 
     def book_view(self, mode: str) -> BookView | None:
         """None before the first book."""
