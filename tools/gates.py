@@ -29,7 +29,7 @@ PY = sys.executable
 NO_TESTS = 5  # pytest's exit status when it selected none
 SLOWEST = ("--durations=12", "--durations-min=2")
 MANY = 12  # so many failures are no accident
-SLOW = "e2e or kill or wheel or slow or serial or cluster"
+SLOW = "e2e or kill or wheel or slow or serial or ray or cluster"
 
 
 @dataclass
@@ -215,22 +215,32 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
     folders = tuple(f"tests/{name}" for name in tests)
     web = [Step("web", ["npm", "run", "--silent", "check"], cwd=ROOT / "web")] if web_ready() else []
     stages = [
-        [*([servers_step()] if servers else []), *web, *static_steps()],
+        # servers are fetched and built while the second lane does what wants none of them
+        [
+            *([servers_step()] if servers else []),
+            *web,
+            *static_steps(),
+            pytest_step("wheel", "tests", mark="wheel and not kill", workers=1),
+            *([pytest_step("jobs on Ray", "tests/conformance", mark="ray", workers=1)] if servers else []),
+        ],
         # on servers they wait more than they work
         [
             pytest_step(
-                "tests", *folders, mark="not (e2e or kill or wheel or serial or cluster)", workers=3 if servers else 2
+                "tests",
+                *folders,
+                mark="not (e2e or kill or wheel or serial or ray or cluster)",
+                workers=4 if servers else 2,
             )
         ],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
-        [pytest_step("kills", "tests", mark="kill and not cluster", workers=2)],
+        # those of a file share what they kill
+        [pytest_step("kills", "tests", mark="kill and not cluster", workers=2, dist="loadfile")],
         # what comes now wants none of them, and their idling costs a fifth of a core
         *(
             [[Step("servers away", [PY, "-m", "tools.servers", "stop"], may_fail=True)]]
             if servers and not clusters and not running()
             else []
         ),
-        [pytest_step("wheel", "tests", mark="wheel and not kill", workers=1)],
         # they wait for markets more than they work; a file's tests share the product that they started
         [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
     ]
@@ -267,7 +277,7 @@ def main() -> int:
     parser.add_argument("--only", help="steps whose name holds this text")
     parser.add_argument("--no-servers", action="store_true", help="test: what needs a real server skips")
     parser.add_argument(
-        "--all", action="store_true", help="test: also whole clusters, their upgrade, chaos and Ray (half an hour more)"
+        "--all", action="store_true", help="test: also whole clusters, their upgrade and chaos (half an hour more)"
     )
     args = parser.parse_args()
     stages = check() if args.gate == "check" else test(servers=not args.no_servers or args.all, clusters=args.all)

@@ -26,6 +26,7 @@ from tests.postgres import PostgresHarness, needs_postgres, new_database
 from tests.rays import ROOT, local_ray
 
 NOWHERE = "ray://127.0.0.1:1"
+suite_on_ray = [pytest.mark.ray, pytest.mark.timeout(400)]
 on_ray = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
@@ -158,7 +159,7 @@ class OnRay(FolderHarness):
 
 
 class TestOnRay(JobsConformance):
-    pytestmark = on_ray
+    pytestmark = suite_on_ray
 
     @pytest.fixture
     async def harness(self, tmp_path, ray, monkeypatch):

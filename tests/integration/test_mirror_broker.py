@@ -32,7 +32,7 @@ from tools.servers.rabbitmq import ERLANG, FOLDERS, RabbitMQ
 
 SHIFT = 4321
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.kill,  # and so with all of this file on one worker: they share the server that they kill
     pytest.mark.skipif(servers.address("rabbitmq") is None, reason=servers.why_not("rabbitmq") or "there"),
     pytest.mark.skipif(
         find("rabbitmq-server", FOLDERS) is None or find("epmd", ERLANG) is None,
