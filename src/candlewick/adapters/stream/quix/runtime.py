@@ -10,7 +10,7 @@ from typing import Final
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
-from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters.stream.quix.options import StreamOptions, group_of
 from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.contracts.operators import Operator
 from candlewick.contracts.topics import CATALOGUE, Topic
@@ -100,7 +100,7 @@ class QuixStreamRuntime:
             names=self._names,
             options=self._options,
             stream=self._stream,
-            group=f"{self._options.prefix}{self._group or f'stream.{operator.name}'}",
+            group=self._options.prefix + (self._group or group_of(operator.name)),
             member=self._member,
             state_dir=self._state_dir / self._member,
             inputs=inputs,
