@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from candlewick.adapters.log.kafka import KafkaOptions
     from candlewick.adapters.objects.s3 import S3Bucket
     from candlewick.adapters.schemas.registry import SchemaRegistration
+    from candlewick.adapters.stream.quix import QuixStreamRuntime
 
 # A minute's weight until the venue has told its limit.
 _LEAST_WEIGHT = 1000
@@ -38,6 +39,12 @@ class ServerNotNamed(Rejected):
     """A setting that the cluster profile cannot do without is empty."""
 
     code = "SERVER_NOT_NAMED"
+
+
+class ShadowWithoutGroup(Rejected):
+    """A stream processor in shadow needs a group of its own, or it would move on the positions of the one at work."""
+
+    code = "SHADOW_WITHOUT_GROUP"
 
 
 class ClientsMissing(Fatal):
@@ -223,18 +230,31 @@ class ClusterResources(Machine):
                 await asyncio.to_thread(folder.mkdir, exist_ok=True)
                 return PoolJobs(folder / "jobs.db", self.clock, self.ids)
             case "stream":
-                from candlewick.adapters.stream.quix import QuixStreamRuntime
-
-                return QuixStreamRuntime(
-                    named(self._servers, "kafka_brokers"),
-                    clock=self.clock,
-                    member=member,
-                    state_dir=self.data_dir / service,
-                    options=self._options,
-                    on_step=self.on_step,
-                )
+                return self._stream(service, member)
             case _:
                 raise Rejected(f"the cluster profile offers no port of this name, was {port!r}")
+
+    def _stream(self, service: str, member: str) -> "QuixStreamRuntime":
+        from candlewick.adapters.stream.quix import SHADOW, QuixStreamRuntime
+
+        group, is_shadow = self._servers.stream_group, self._servers.stream_shadow
+        if is_shadow and not group:
+            raise ShadowWithoutGroup(
+                "cluster.stream_shadow needs cluster.stream_group, which is empty",
+                hint="Begin with 'candlewick shadow begin GROUP' and set cluster.stream_group to that group",
+            )
+        if is_shadow:
+            logger("stream").warning("in shadow: shows what it would write and writes nothing", group=group)
+        return QuixStreamRuntime(
+            named(self._servers, "kafka_brokers"),
+            clock=self.clock,
+            member=member,
+            state_dir=self.data_dir / service / group,
+            options=self._options,
+            group=group or None,
+            suffix=SHADOW if is_shadow else "",
+            on_step=self.on_step,
+        )
 
 
 def check_clients() -> None:
