@@ -68,7 +68,13 @@ class ClusterResources(Machine):
         archived: str = "",
         on_step: Callable[[str], None] | None = None,
     ) -> None:
-        """``services`` are those of this process. Raises ServerNotNamed, ClientsMissing, BadServerUrl."""
+        """``services`` are those of this process. Raises ServerNotNamed, ShadowWithoutGroup, ClientsMissing,
+        BadCacheUrl."""
+        if "stream" in services and servers.stream_shadow and not servers.stream_group:
+            raise ShadowWithoutGroup(
+                "cluster.stream_shadow needs cluster.stream_group, which is empty",
+                hint="Begin with 'candlewick shadow begin GROUP' and set cluster.stream_group to that group",
+            )
         check_clients()
         from candlewick.adapters.cache.redis import RedisCache
         from candlewick.adapters.cache.revalidating import RevalidatingAnswers
@@ -238,11 +244,6 @@ class ClusterResources(Machine):
         from candlewick.adapters.stream.quix import SHADOW, QuixStreamRuntime
 
         group, is_shadow = self._servers.stream_group, self._servers.stream_shadow
-        if is_shadow and not group:
-            raise ShadowWithoutGroup(
-                "cluster.stream_shadow needs cluster.stream_group, which is empty",
-                hint="Begin with 'candlewick shadow begin GROUP' and set cluster.stream_group to that group",
-            )
         if is_shadow:
             logger("stream").warning("in shadow: shows what it would write and writes nothing", group=group)
         return QuixStreamRuntime(
