@@ -10,6 +10,7 @@ import pytest
 
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters.stream.quix import QuixStreamRuntime
+from candlewick.adapters.stream.quix.leaving import HandedOver
 from candlewick.adapters.stream.quix.shadow import SHADOW, Handover, Standing
 from candlewick.adapters.stream.quix.worker import StateUnusable
 from candlewick.contracts.base import Message
@@ -113,6 +114,8 @@ async def test_a_new_version_in_shadow_then_in_place_and_back(harness: QuixHarne
     await new.runtime.stop()
     assert answers(await harness.written(OUTPUT)) == {symbol: counted(range(1, 13)) for symbol in SYMBOLS}
 
+    with pytest.raises(HandedOver, match="taken over"):
+        await _start(harness, Tally(), OLD)
     with pytest.raises(Conflict, match="as far as"):
         await asyncio.to_thread(back.promote)
     old = await _start(harness, Tally(), OLD, SHADOW)
@@ -120,6 +123,8 @@ async def test_a_new_version_in_shadow_then_in_place_and_back(harness: QuixHarne
     await old.caught_up()
     await old.runtime.stop()
     assert await asyncio.to_thread(back.promote) >= 2 * len(SYMBOLS)
+    with pytest.raises(HandedOver, match="taken over"):
+        await _start(harness, Newer(), NEW)
     old = await _start(harness, Tally(), OLD)
     await harness.write(mixed(SYMBOLS, 14, 16))
     await old.caught_up()

@@ -10,6 +10,7 @@ import pytest
 
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters.log.kafka import KafkaEventLog, KafkaOptions
+from candlewick.adapters.stream.quix.leaving import HandedOver
 from candlewick.app.cli import main as cli
 from candlewick.app.configuration import AppSettings, ClusterSettings
 from candlewick.app.profiles.cluster import ClusterResources
@@ -120,6 +121,8 @@ async def test_a_new_version_takes_over_and_no_candle_is_lost_or_doubled(servers
     assert (await servers.told("promote", NEW))["records"] > 0
     assert await _candles(servers) == expected(messages[: 3 * quarter])
 
+    with pytest.raises(HandedOver, match=r"cluster\.stream_group"):
+        await servers.stream("data")
     new = await servers.stream("shadow", stream_group=NEW)
     await servers.write(records[3 * quarter :])
     await new.caught_up()

@@ -169,7 +169,7 @@ def _promote(handover: "Handover", words: _Words) -> _Told:
         "  [cluster]",
         f'  stream_group = "{words.new}"',
         "and start the new version without cluster.stream_shadow",
-        f"from now on {words.old} may only run as a shadow: at work it would write again what was handed over",
+        f"from now on {words.old} runs as a shadow only: at work it would write again what was handed over",
     ]
     return 0, {"from": words.old, "group": words.new, "records": records}, lines
 

@@ -127,7 +127,7 @@ def test_promote_and_drop_say_what_is_left_to_do(call, tmp_path):
     assert code == 0
     assert f"handed over 12 records that {NEW} alone had made" in out
     assert f'  stream_group = "{NEW}"' in out
-    assert f"{OLD} may only run as a shadow" in out
+    assert f"{OLD} runs as a shadow only" in out
     code, out, _ = call("drop", NEW, "--brokers", "b:1")
     assert code == 0
     assert str(tmp_path / "stream" / NEW) in out

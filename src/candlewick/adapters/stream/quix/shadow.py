@@ -4,7 +4,7 @@ A group of its own keeps the new one's positions and state. ``begin`` copies bot
 works on; the new one then runs with ``suffix=SHADOW``, so that it only shows what it would write. ``compare`` says how
 the two differ. When both are stopped, ``promote`` hands over what the new one alone has written by then, and from there
 it runs without suffix. The old group stays as it was: the same handover in the other direction is the way back, until
-``drop`` removes it. In between the old one must not run without suffix: it would write again what was handed over.
+``drop`` removes it. In between the old one is refused without suffix: it would write again what was handed over.
 """
 
 import time
@@ -23,6 +23,7 @@ from candlewick.adapters._kafka.errors import TopicsMissing, translated
 from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream._messages import CONFLATED
+from candlewick.adapters.stream.quix import leaving
 from candlewick.adapters.stream.quix.comparing import Comparison, Outputs, from_first_shown, newest, outputs_of
 from candlewick.adapters.stream.quix.looking import Look, cause_of, header_of, id_of
 from candlewick.adapters.stream.quix.options import SHADOW, StreamOptions, changelog_of, changelog_settings
@@ -214,6 +215,8 @@ class Handover:
                         _copy(producer, message, there)
                         counted[topic] += 1
             self._advance(producer, f"{self._new}.promoted", new)
+            for group, marked in leaving.marks(self._old, self._new, self._places[0]).items():
+                self._advance(producer, group, marked)
         # What was handed over is of no more use, and nothing of it can come a second time.
         shown = [place for there in self._written.values() for place in self._look.places(there + SHADOW)]
         self._admin.delete_before(self._admin.offsets(shown, LATEST))
@@ -242,7 +245,7 @@ class Handover:
         its processes keep on their disks is theirs. Raises Conflict while it runs."""
         self._check_stopped(self._new)
         # Positions first: without them a state is of no harm, without a state they would be.
-        self._admin.forget([self._new, *(f"{self._new}.{mark}" for mark in ("begun", "promoted"))])
+        self._admin.forget([self._new, f"{self._new}.begun", f"{self._new}.promoted", leaving.mark(self._new)])
         names = [changelog_of(self._new, topic) for topic in self._inputs]
         names += [there + SHADOW for there in self._written.values()]
         found = sorted(self._admin.topics(names))
