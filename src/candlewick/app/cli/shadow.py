@@ -183,7 +183,8 @@ def _status(handover: "Handover", words: _Words) -> _Told:
     state = "promoted" if found.promoted else "begun, not promoted" if found.begun else "not begun"
     lines[-1] += f"; {state}"
     if found.promoted:
-        lines += [f"next: cluster.stream_group should be {words.new}, and the way back is:"]
+        lines += [f"next: cluster.stream_group should be {words.new}"]
+        lines += [f"the way back, once {words.old} has run as a shadow:"]
         lines += [_command("shadow", "promote", words.old, "--from", words.new)]
     else:
         lines += ["next:", words.shadow("compare" if found.begun else "begin")]

@@ -32,5 +32,5 @@ def check_at_work(look: Look, group: str, place: Place) -> None:
     if look.committed(mark(group), [place])[place] == _GONE:
         raise HandedOver(
             f"another version has taken over from this group, was {group!r}",
-            hint="Set cluster.stream_group to the group at work; the way back is 'candlewick shadow', too",
+            hint="Set cluster.stream_group to the group at work; 'candlewick shadow' is the way back, too",
         )
