@@ -14,6 +14,8 @@ from candlewick.kernel.errors import NotFound, Rejected
 from candlewick.kernel.settings import BadSettings, Layer, Loaded, environment_layer, flag_layer, load
 
 FILE_NAME = "candlewick.toml"
+#: A group of the stream processor: part of a topic's name and of a folder's.
+GROUP_PATTERN = r"^([A-Za-z0-9][A-Za-z0-9._-]{0,99})?$"
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -92,6 +94,21 @@ class ClusterSettings(msgspec.Struct, frozen=True):
     ] = "plain"
     registry_url: Annotated[str, Meta(description="Schema registry, the root of its Confluent API.")] = ""
     ray_address: Annotated[str, Meta(description="A Ray cluster for jobs; empty runs them in processes beside.")] = ""
+    stream_group: Annotated[
+        str,
+        Meta(
+            pattern=GROUP_PATTERN,
+            description="The group in which the stream processor keeps its positions and state, of letters, digits, "
+            "'.', '_' and '-'; empty: stream.<operator>.",
+        ),
+    ] = ""
+    stream_shadow: Annotated[
+        bool,
+        Meta(
+            description="The stream processor only shows what it would write, on topics ending in .shadow; needs "
+            "stream_group."
+        ),
+    ] = False
 
 
 #: The sections that belong to no service.

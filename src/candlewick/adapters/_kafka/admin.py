@@ -119,6 +119,28 @@ class Admin:
         for future in futures.values():
             self._wait(future, "deleting a topic")
 
+    def members(self, group: str) -> int:
+        """How many are at work in a group; none in one that is not there."""
+        future = self._client.describe_consumer_groups([group], request_timeout=self._within_s)[group]
+        try:
+            return len(future.result(2 * self._within_s).members)
+        except (KafkaException, TimeoutError) as error:
+            kind = cause(error)
+            if kind is None or kind.code() != KafkaError.GROUP_ID_NOT_FOUND:
+                raise _told(error, "asking who is at work") from None
+            return 0
+
+    def forget(self, groups: Sequence[str]) -> None:
+        """Groups and their positions; nobody may be at work in them."""
+        futures = self._client.delete_consumer_groups(list(groups), request_timeout=self._within_s) if groups else {}
+        for future in futures.values():
+            try:
+                future.result(2 * self._within_s)
+            except (KafkaException, TimeoutError) as error:
+                kind = cause(error)
+                if kind is None or kind.code() != KafkaError.GROUP_ID_NOT_FOUND:
+                    raise _told(error, "deleting a group") from None
+
     def offsets(self, places: Iterable[Place], spec: OffsetSpec, *, visible: bool = True) -> dict[Place, int]:
         """An offset of each partition; ``visible``: the end lies before the oldest open transaction."""
         wanted = {TopicPartition(topic, partition): spec for topic, partition in places}

@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("candlewick.app.cli.backup", "copy what the services keep to a folder or to S3"),
     "restore": ("candlewick.app.cli.restore", "bring a backup back into an empty data dir or database"),
     "topics": ("candlewick.app.cli.topics", "compare the topics on Kafka with the catalogue, or make them so"),
+    "shadow": (
+        "candlewick.app.cli.shadow",
+        "run a new version of the stream processor beside the old one, compare, and put it in its place",
+    ),
     "schemas": (
         "candlewick.app.cli.schemas",
         "compare the schemas in the registry with this version's, or register them",

@@ -8,12 +8,11 @@ brokers; with three, a write needs two of them.
 import argparse
 import json
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from candlewick.app.cli.brokers import add_brokers, brokers_of
 from candlewick.app.cli.options import add_common, configuration
 from candlewick.contracts.topics import CATALOGUE
-from candlewick.kernel.errors import Rejected
 
 if TYPE_CHECKING:
     from candlewick.adapters.log.kafka import Difference
@@ -25,23 +24,9 @@ EXAMPLES = """examples:
 """
 
 
-class BrokersNotNamed(Rejected):
-    """A command that talks to Kafka was not told where it is."""
-
-    code = "BROKERS_NOT_NAMED"
-
-
-class PackageMissing(Rejected):
-    """An optional package that a command needs is not installed."""
-
-    code = "PACKAGE_MISSING"
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("apply", "diff"), help="make it so, or show what differs")
-    parser.add_argument(
-        "--brokers", metavar="HOST:PORT,...", help="Kafka brokers to begin with (default: cluster.kafka_brokers)"
-    )
+    add_brokers(parser)
     parser.add_argument("--json", action="store_true", help="as JSON")
     add_common(parser)
 
@@ -49,11 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Returns 1 when something differs (diff) or could not be made so (apply)."""
     settings = configuration(parsed).cluster
-    brokers = parsed.brokers or settings.kafka_brokers
-    if not brokers:
-        raise BrokersNotNamed("no Kafka broker is named", hint="Give --brokers HOST:PORT or set cluster.kafka_brokers")
-    if find_spec("confluent_kafka") is None:
-        raise PackageMissing("the Kafka client is not installed", hint="pip install 'candlewick[cluster]'")
+    brokers = brokers_of(parsed, settings)
     from candlewick.adapters.log.kafka import KafkaOptions, KafkaTopics
 
     topics = KafkaTopics(brokers, CATALOGUE, KafkaOptions(prefix=settings.prefix))

@@ -30,7 +30,8 @@ def supervisor(
     """Not started; the ports are bound. ``servers`` are the settings of each service's process. Raises PortTaken."""
     app = config.app
     given = tuple(arguments(parsed, config, session))
-    recipes = {name: Recipe(sys.executable, given, environment(own)) for name, own in servers.items()}
+    sources = config.section(ClusterSettings, "cluster")[1].sources
+    recipes = {name: Recipe(sys.executable, given, environment(own, sources)) for name, own in servers.items()}
     ports = {name: (app.host, app.port + load(name).place) for name in servers}
     return Supervisor(recipes, ports, show, versions, in_turn=IN_TURN)
 
@@ -52,6 +53,12 @@ def arguments(parsed: argparse.Namespace, config: Configuration, session: Sessio
     return given
 
 
-def environment(own: ClusterSettings) -> dict[str, str]:
-    """A process's own cluster settings as its environment."""
-    return {f"{ENV_PREFIX}CLUSTER__{name.upper()}": str(value) for name, value in msgspec.structs.asdict(own).items()}
+def environment(own: ClusterSettings, sources: Mapping[str, str]) -> dict[str, str]:
+    """A process's own cluster settings as its environment; ``sources`` say where the configuration has each from. One
+    that nobody gave and that is as it always is stays unsaid: a version before it had that setting would refuse it."""
+    always = msgspec.structs.asdict(ClusterSettings())
+    return {
+        f"{ENV_PREFIX}CLUSTER__{name.upper()}": str(value)
+        for name, value in msgspec.structs.asdict(own).items()
+        if sources[name] != "default" or value != always[name]
+    }

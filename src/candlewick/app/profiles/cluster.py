@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from candlewick.adapters.log.kafka import KafkaOptions
     from candlewick.adapters.objects.s3 import S3Bucket
     from candlewick.adapters.schemas.registry import SchemaRegistration
+    from candlewick.adapters.stream.quix import QuixStreamRuntime
 
 # A minute's weight until the venue has told its limit.
 _LEAST_WEIGHT = 1000
@@ -38,6 +39,12 @@ class ServerNotNamed(Rejected):
     """A setting that the cluster profile cannot do without is empty."""
 
     code = "SERVER_NOT_NAMED"
+
+
+class ShadowWithoutGroup(Rejected):
+    """A stream processor in shadow needs a group of its own, or it would move on the positions of the one at work."""
+
+    code = "SHADOW_WITHOUT_GROUP"
 
 
 class ClientsMissing(Fatal):
@@ -61,7 +68,13 @@ class ClusterResources(Machine):
         archived: str = "",
         on_step: Callable[[str], None] | None = None,
     ) -> None:
-        """``services`` are those of this process. Raises ServerNotNamed, ClientsMissing, BadServerUrl."""
+        """``services`` are those of this process. Raises ServerNotNamed, ShadowWithoutGroup, ClientsMissing,
+        BadCacheUrl."""
+        if "stream" in services and servers.stream_shadow and not servers.stream_group:
+            raise ShadowWithoutGroup(
+                "cluster.stream_shadow needs cluster.stream_group, which is empty",
+                hint="Begin with 'candlewick shadow begin GROUP' and set cluster.stream_group to that group",
+            )
         check_clients()
         from candlewick.adapters.cache.redis import RedisCache
         from candlewick.adapters.cache.revalidating import RevalidatingAnswers
@@ -223,18 +236,26 @@ class ClusterResources(Machine):
                 await asyncio.to_thread(folder.mkdir, exist_ok=True)
                 return PoolJobs(folder / "jobs.db", self.clock, self.ids)
             case "stream":
-                from candlewick.adapters.stream.quix import QuixStreamRuntime
-
-                return QuixStreamRuntime(
-                    named(self._servers, "kafka_brokers"),
-                    clock=self.clock,
-                    member=member,
-                    state_dir=self.data_dir / service,
-                    options=self._options,
-                    on_step=self.on_step,
-                )
+                return self._stream(service, member)
             case _:
                 raise Rejected(f"the cluster profile offers no port of this name, was {port!r}")
+
+    def _stream(self, service: str, member: str) -> "QuixStreamRuntime":
+        from candlewick.adapters.stream.quix import SHADOW, QuixStreamRuntime
+
+        group, is_shadow = self._servers.stream_group, self._servers.stream_shadow
+        if is_shadow:
+            logger("stream").warning("in shadow: shows what it would write and writes nothing", group=group)
+        return QuixStreamRuntime(
+            named(self._servers, "kafka_brokers"),
+            clock=self.clock,
+            member=member,
+            state_dir=self.data_dir / service / group,
+            options=self._options,
+            group=group or None,
+            suffix=SHADOW if is_shadow else "",
+            on_step=self.on_step,
+        )
 
 
 def check_clients() -> None:

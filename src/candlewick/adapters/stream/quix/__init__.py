@@ -3,7 +3,7 @@
 Quix Streams itself is imported when an operator starts: it takes seconds.
 """
 
-from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters.stream.quix.options import SHADOW, StreamOptions, group_of
 from candlewick.adapters.stream.quix.runtime import QuixStreamRuntime
 
-__all__ = ["QuixStreamRuntime", "StreamOptions"]
+__all__ = ["SHADOW", "QuixStreamRuntime", "StreamOptions", "group_of"]

@@ -1,9 +1,12 @@
 """What the runtime on Quix Streams may be told beside ``KafkaOptions``."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from candlewick.adapters._kafka.options import OVERHEAD_BYTES, KafkaOptions
 
+#: Behind the names of topics on which an operator only shows what it would write.
+SHADOW: Final = ".shadow"
 _REPLICAS_SAFE = 3
 
 
@@ -23,6 +26,11 @@ class StreamOptions:
     changelog_dirty_ratio: float = 0.3
     write_buffer_bytes: int = 4 << 20
     block_cache_bytes: int = 8 << 20
+
+
+def group_of(operator: str) -> str:
+    """Where an operator keeps positions and state unless it is told otherwise."""
+    return f"stream.{operator}"
 
 
 def changelog_of(group: str, topic: str) -> str:

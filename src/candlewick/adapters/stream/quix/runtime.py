@@ -10,7 +10,9 @@ from typing import Final
 from candlewick.adapters._kafka.admin import Admin
 from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
-from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters.stream.quix.leaving import check_at_work
+from candlewick.adapters.stream.quix.looking import Look
+from candlewick.adapters.stream.quix.options import StreamOptions, group_of
 from candlewick.adapters.stream.quix.worker import Worker
 from candlewick.contracts.operators import Operator
 from candlewick.contracts.topics import CATALOGUE, Topic
@@ -76,8 +78,8 @@ class QuixStreamRuntime:
         on_failure: Callable[[BaseException], None],
         on_trouble: Callable[[CandlewickError], None] = _ignore_trouble,
     ) -> None:
-        """Both are called on the event loop. Raises Conflict when an operator is running already, UnknownTopic,
-        LogUnavailable, KafkaRefused."""
+        """Both are called on the event loop. Raises Conflict when an operator is running already, HandedOver,
+        UnknownTopic, LogUnavailable, KafkaRefused."""
         if self._worker is not None:
             raise Conflict(f"a runtime carries one operator, was asked to start {operator.name!r}")
         loop = asyncio.get_running_loop()
@@ -92,6 +94,10 @@ class QuixStreamRuntime:
 
         self._stats = StreamStats()
         inputs = {self._names.there(topic): self._names.partitions(topic) for topic in operator.consumes}
+        group = self._options.prefix + (self._group or group_of(operator.name))
+        if not self._suffix:
+            look = Look(self._brokers, self._admin, self._options)
+            await asyncio.to_thread(check_at_work, look, group, (next(iter(inputs)), 0))
         begin = partial(
             Worker,
             operator,
@@ -100,7 +106,7 @@ class QuixStreamRuntime:
             names=self._names,
             options=self._options,
             stream=self._stream,
-            group=f"{self._options.prefix}{self._group or f'stream.{operator.name}'}",
+            group=group,
             member=self._member,
             state_dir=self._state_dir / self._member,
             inputs=inputs,

@@ -3,58 +3,78 @@
 A group of its own keeps the new one's positions and state. ``begin`` copies both from the old group while that one
 works on; the new one then runs with ``suffix=SHADOW``, so that it only shows what it would write. ``compare`` says how
 the two differ. When both are stopped, ``promote`` hands over what the new one alone has written by then, and from there
-it runs without suffix. The old group stays as it was: the same handover in the other direction is the way back.
+it runs without suffix. The old group stays as it was: the same handover in the other direction is the way back, until
+``drop`` removes it. In between the old one is refused without suffix: it would write again what was handed over.
 """
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Final
 from uuid import UUID
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaException, Message, Producer, TopicPartition
 
-from candlewick.adapters._kafka.admin import EARLIEST, LATEST, Admin, Place
-from candlewick.adapters._kafka.errors import translated
-from candlewick.adapters._kafka.names import HEADER, Names
+from candlewick.adapters._kafka.admin import LATEST, Admin, Place
+from candlewick.adapters._kafka.errors import TopicsMissing, translated
+from candlewick.adapters._kafka.names import Names
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream._messages import CONFLATED
-from candlewick.adapters.stream.quix.options import StreamOptions, changelog_of, changelog_settings
-from candlewick.contracts import codec
+from candlewick.adapters.stream.quix import leaving
+from candlewick.adapters.stream.quix.comparing import Comparison, Outputs, from_first_shown, newest, outputs_of
+from candlewick.adapters.stream.quix.looking import Look, cause_of, header_of, id_of
+from candlewick.adapters.stream.quix.options import SHADOW, StreamOptions, changelog_of, changelog_settings
+from candlewick.adapters.stream.quix.progress import Progress
 from candlewick.contracts.operators import Operator
 from candlewick.contracts.topics import CATALOGUE, Topic, dead_letters
 from candlewick.kernel.errors import Conflict
 from candlewick.ports.log import LogUnavailable
 
-SHADOW = ".shadow"
+__all__ = ["SHADOW", "Comparison", "Handover", "Standing", "Status"]
+
 # Quix writes the positions that a changelog record belongs to here, as JSON of topic -> offset.
-_PROCESSED = "__processed_tp_offsets__"
-_KEPT_MS = 7 * 86_400_000
-_POLL_S = 0.1
+_PROCESSED: Final = "__processed_tp_offsets__"
+# What is shown is kept as long as what is written, and may be as large.
+_ALIKE: Final = (
+    "retention.ms", "max.message.bytes", "message.timestamp.type", "min.insync.replicas",
+    "unclean.leader.election.enable",
+)  # fmt: skip
+# Brokers write times by clocks of their own; an output is looked for from so long before its cause.
+_CLOCKS_APART_MS: Final = 600_000
+_POLL_S: Final = 0.1
 # All of a state is copied in one.
-_TRANSACTION_S = 300.0
-_EXAMPLES = 5
+_TRANSACTION_S: Final = 300.0
+_MOST: Final = 100_000
 
 
-class Comparison(msgspec.Struct):
-    """Outputs of the messages that both versions have processed, paired by the message they were made from."""
+class Standing(msgspec.Struct, frozen=True):
+    """One group: who is at work, and how many offsets of the input it has before it."""
 
-    messages: int = 0
-    equal: int = 0
-    different: int = 0
-    only_old: int = 0
-    only_new: int = 0
-    examples: list[str] = msgspec.field(default_factory=list)
-    """Keys and topics of the first that differ."""
+    group: str
+    members: int
+    lag: int
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Both groups, and what has been done so far. Kafka forgets that after its ``offsets.retention.minutes``."""
+
+    old: Standing
+    new: Standing
+    begun: bool
+    promoted: bool
+
+
+def _silent(line: str) -> None:
+    """No one is told."""
 
 
 class Handover:
-    """From one group to another; names without the installation's prefix. Methods wait and are called on a thread.
-    Raises LogUnavailable, and Conflict when things are not as the step needs them."""
+    """From one group to another; names without the installation's prefix. Methods wait and are called on a thread;
+    ``say`` is told of what takes long. Raises LogUnavailable, TopicsMissing, and Conflict when things are not as the
+    step needs them."""
 
     def __init__(
         self,
@@ -66,228 +86,228 @@ class Handover:
         topics: Sequence[Topic] = CATALOGUE,
         options: KafkaOptions | None = None,
         stream: StreamOptions | None = None,
+        say: Callable[[str], None] = _silent,
     ) -> None:
-        self._brokers = brokers
+        self._brokers, self._say = brokers, say
         self._options = options or KafkaOptions()
         self._stream = stream or StreamOptions()
         self._names = Names(topics, self._options.prefix)
         self._admin = Admin(brokers, self._options)
+        self._look = Look(brokers, self._admin, self._options)
         self._old, self._new = (self._options.prefix + group for group in (old, new))
-        self._inputs = tuple(operator.consumes)
-        self._written = (*operator.produces, *(dead_letters(topic) for topic in operator.consumes))
+        self._inputs = tuple(self._names.there(topic) for topic in operator.consumes)
+        self._counts = {self._names.there(topic): self._names.partitions(topic) for topic in operator.consumes}
+        written = (*operator.produces, *(dead_letters(topic) for topic in operator.consumes))
+        self._written = {topic: self._names.there(topic) for topic in written}
+        self._places: list[Place] = [(name, number) for name, count in self._counts.items() for number in range(count)]
 
     # -- the savepoint ------------------------------------------------------------------------------------------------
 
     def begin(self) -> int:
         """The new group has the old one's state and positions, as of one commit of each partition; returns how many
-        entries of state. All or nothing. Raises Conflict when the new group has positions already."""
-        if any(offset >= 0 for offset in self._committed(self._new).values()):
-            raise Conflict(f"the new version's group must be new, was {self._new!r}")
+        entries of state. All or nothing. Raises Conflict when the new group or the shadow topics are not new."""
+        if _is_anywhere(self._committed(self._new)):
+            raise Conflict(f"the new version's group must be new, was {self._here(self._new)!r}")
+        positions = self._committed(self._old)
+        if not _is_anywhere(positions):
+            raise Conflict(f"there must be a version to begin from, was nothing in group {self._here(self._old)!r}")
         self._make_topics()
-        positions = dict(self._committed(self._old))
         count = 0
         with self._transaction(f"{self._new}.savepoint") as producer:
             for topic in self._inputs:
-                there = self._names.there(topic)
-                source, target = changelog_of(self._old, there), changelog_of(self._new, there)
-                newest: dict[tuple[int, bytes], Message] = {}
-                for message in self._read(source):
+                source, target = changelog_of(self._old, topic), changelog_of(self._new, topic)
+                self._say(f"copying the state of {self._here(topic)}")
+                newest_of: dict[tuple[int, bytes], Message] = {}
+                for message in self._look.read(source):
                     partition, key = message.partition() or 0, message.key() or b""
-                    newest[partition, key] = message
+                    newest_of[partition, key] = message
                     # A commit's records carry the position it reached: state and position as of the newest one.
-                    processed = msgspec.json.decode(_header(message, _PROCESSED) or b"null") or {}
-                    if there in processed:
-                        positions[there, partition] = processed[there] + 1
-                for (partition, key), message in newest.items():
+                    processed = msgspec.json.decode(header_of(message, _PROCESSED) or b"null") or {}
+                    if topic in processed:
+                        positions[topic, partition] = processed[topic] + 1
+                for message in newest_of.values():
                     if message.value() is not None:
-                        producer.produce(target, message.value(), key, partition=partition, headers=message.headers())
-                        producer.poll(0)
+                        _copy(producer, message, target)
                         count += 1
-            begun = {place: at for place, at in positions.items() if at >= 0}
             for group in (self._new, f"{self._new}.begun"):
-                self._advance(producer, group, begun)
+                self._advance(producer, group, positions)
         return count
 
     def _make_topics(self) -> None:
-        inputs = [self._names.there(topic) for topic in self._inputs]
-        shown = [self._names.there(topic) for topic in self._written]
-        there = self._admin.topics([*inputs, *shown])
+        shown = list(self._written.values())
+        there = self._admin.topics([*self._inputs, *shown])
+        if missing := [name for name in (*self._inputs, *shown) if name not in there]:
+            raise TopicsMissing(f"topic must be there, was {missing[0]!r}", hint="Run 'candlewick topics apply'")
         wanted = []
-        for name in inputs:
+        for name in self._inputs:
             replicas = self._stream.changelog_replicas or len(there[name].partitions[0].replicas)
             settings = changelog_settings(self._options, self._stream, replicas)
             wanted.append((changelog_of(self._new, name), len(there[name].partitions), replicas, settings))
+        known = self._admin.settings(shown)
         for name in shown:
             replicas = len(there[name].partitions[0].replicas)
-            wanted.append((name + SHADOW, len(there[name].partitions), replicas, {"retention.ms": str(_KEPT_MS)}))
-        self._admin.create(wanted)
-        deadline = time.monotonic() + self._options.answer_within_s
+            settings = {key: value for key, value in known.get(name, {}).items() if key in _ALIKE and value is not None}
+            wanted.append((name + SHADOW, len(there[name].partitions), replicas, settings))
         names = [name for name, *_ in wanted]
-        while len(self._admin.topics(names)) < len(names):
-            if time.monotonic() > deadline:
-                raise LogUnavailable(f"new topics are not known to the brokers yet, was {names[0]!r}")
-            time.sleep(_POLL_S)
+        for name in self._admin.topics(names):
+            if not self._look.is_empty(name):
+                raise Conflict(
+                    f"topics of a new version must be empty, was {name!r}",
+                    hint="A version is in shadow, or was left there: promote it or drop it first",
+                )
+        self._admin.create(wanted)
+        self._wait(lambda: len(self._admin.topics(names)) == len(names), f"is not known to them yet: {names[0]!r}")
 
     # -- comparing ----------------------------------------------------------------------------------------------------
 
-    def compare(self) -> Comparison:
-        """Of the messages that both have processed and of which the new one has shown something. Outputs that are
-        conflated are left out: which of them are sent is a matter of time."""
-        old, new = self._committed(self._old), self._committed(self._new)
-        shown: dict[str, dict[UUID, list[Message]]] = {}
-        kept: dict[str, dict[UUID, list[Message]]] = {}
-        for topic in self._written:
-            if topic not in CONFLATED:
-                shown[topic] = self._by_cause(self._names.there(topic) + SHADOW)
-                kept[topic] = self._by_cause(self._names.there(topic))
-        begins = self._positions_begun()
-        ends = {place: min(old[place], new[place]) for place in old}
-        causes = self._causes({place: begins.get(place, 0) for place in ends}, ends)
+    def compare(self, *, most: int = _MOST) -> Comparison:
+        """Outputs of messages that both have processed since the new one began or last took over.
+
+        Bounded: at most ``most`` messages, the newest; of the product's topics what was written since ten minutes
+        before the first of them; and in memory an id of each message and a digest of each output. Outputs that are
+        conflated are left out: which of them are sent is a matter of time. Raises Conflict when it has not begun."""
+        old, new = self._committed(self._old), self._begun()
+        marks = [self._committed(f"{group}.promoted") for group in (self._old, self._new)]
+        marks.append(self._committed(f"{self._new}.begun"))
+        begins = {place: max(0, *(mark[place] for mark in marks)) for place in self._places}
+        ends = {place: max(begin, min(old[place], new[place])) for place, begin in begins.items()}
+        firsts = newest(begins, ends, most, lambda at_ms: self._look.since(self._places, at_ms))
+        self._say(f"reading {sum(ends[place] - firsts[place] for place in ends)} offsets that both have processed")
+        causes, at_ms = self._causes(firsts, ends)
+        compared = [topic for topic in self._written if topic not in CONFLATED] if causes else []
+        shown = {topic: self._outputs(self._written[topic] + SHADOW, causes, at_ms) for topic in compared}
+        if not any(map(_is_anywhere, marks)):
+            # Kafka has forgotten where it began.
+            causes = from_first_shown(causes, {cause for outputs in shown.values() for cause in outputs})
         found = Comparison(messages=len(causes))
         for topic, outputs in shown.items():
-            for cause in causes:
-                ours, theirs = outputs.get(cause, []), kept[topic].get(cause, [])
-                for mine, its in zip(ours, theirs, strict=False):
-                    if (mine.key(), mine.value()) == (its.key(), its.value()):
-                        found.equal += 1
-                    else:
-                        found.different += 1
-                        if len(found.examples) < _EXAMPLES:
-                            found.examples.append(f"{topic} {(mine.key() or b'').decode(errors='replace')}")
-                found.only_new += max(len(ours) - len(theirs), 0)
-                found.only_old += max(len(theirs) - len(ours), 0)
+            found.add(topic, causes, self._outputs(self._written[topic], causes, at_ms), outputs)
         return found
 
-    def _positions_begun(self) -> dict[Place, int]:
-        return {
-            (one.topic, one.partition): one.offset
-            for one in self._asked(f"{self._new}.begun", self._places())
-            if one.offset >= 0
-        }
+    def _outputs(self, topic: str, causes: Mapping[UUID, Place], at_ms: int) -> Outputs:
+        self._say(f"reading what {len(causes)} messages became in {self._here(topic)}")
+        return outputs_of(self._since(topic, at_ms), causes)
 
     # -- taking over --------------------------------------------------------------------------------------------------
 
     def promote(self) -> int:
         """What the new one alone has written goes into the product's topics; returns how many records. Done again, it
-        does nothing. Raises Conflict while either runs, or when the new one is behind."""
+        does nothing. Raises Conflict while either runs, or when the new one is behind or has not begun."""
         for group in (self._old, self._new):
-            if members := self._members(group):
-                raise Conflict(f"group {group!r} must be stopped, was at work with {members} members")
-        old, new = self._committed(self._old), self._committed(self._new)
+            self._check_stopped(group)
+        old, new = self._committed(self._old), self._begun()
+        if not _is_anywhere(old):
+            raise Conflict(f"there must be a version to take over from, was nothing in group {self._here(self._old)!r}")
         behind = [place for place, at in old.items() if at > new[place]]
         if behind:
             raise Conflict(
                 f"the new version must be as far as the old one, was behind in {len(behind)} partitions",
                 hint="Start it again as a shadow until it has caught up",
             )
-        done = {(one.topic, one.partition): one.offset for one in self._asked(f"{self._new}.promoted", self._places())}
-        begins = {place: max(at, done[place]) for place, at in old.items()}
-        causes = self._causes(begins, new)
+        done = self._committed(f"{self._new}.promoted")
+        causes, at_ms = self._causes({place: max(at, done[place]) for place, at in old.items()}, new)
         counted: Counter[str] = Counter()
         with self._transaction(f"{self._new}.promotion") as producer:
-            for topic in self._written:
-                there = self._names.there(topic)
-                for message in self._read(there + SHADOW):
-                    if _cause(message) in causes:
-                        producer.produce(
-                            there,
-                            message.value(),
-                            message.key(),
-                            partition=message.partition() or 0,
-                            headers=message.headers(),
-                        )
-                        producer.poll(0)
+            for topic, there in self._written.items():
+                self._say(f"handing over {topic}")
+                for message in self._since(there + SHADOW, at_ms) if causes else ():
+                    if cause_of(message) in causes:
+                        _copy(producer, message, there)
                         counted[topic] += 1
-            self._advance(producer, f"{self._new}.promoted", {place: at for place, at in new.items() if at >= 0})
+            self._advance(producer, f"{self._new}.promoted", new)
+            for group, marked in leaving.marks(self._old, self._new, self._places[0]).items():
+                self._advance(producer, group, marked)
+        # What was handed over is of no more use, and nothing of it can come a second time.
+        shown = [place for there in self._written.values() for place in self._look.places(there + SHADOW)]
+        self._admin.delete_before(self._admin.offsets(shown, LATEST))
         return counted.total()
 
-    def _members(self, group: str) -> int:
-        client = AdminClient(self._options.common(self._brokers, "handover"))
-        future = client.describe_consumer_groups([group], request_timeout=self._options.answer_within_s)[group]
+    # -- looking and leaving ------------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Where both stand. A group that never was stands at the input's beginning."""
+        old, new = (self._standing(group) for group in (self._old, self._new))
+        has_begun = _is_anywhere(self._committed(self._new))
+        return Status(old, new, has_begun, _is_anywhere(self._committed(f"{self._new}.promoted")))
+
+    def _standing(self, group: str) -> Standing:
+        progress = Progress(self._brokers, self._admin, self._options, group, self._counts)
         try:
-            return len(future.result().members)
-        except KafkaException as error:
-            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                return 0
-            raise translated(error, "asking who is at work") from None
-
-    # -- reading and writing ------------------------------------------------------------------------------------------
-
-    def _places(self) -> list[Place]:
-        return [
-            (self._names.there(topic), number)
-            for topic in self._inputs
-            for number in range(self._names.partitions(topic))
-        ]
-
-    def _asked(self, group: str, places: Sequence[Place]) -> list[TopicPartition]:
-        client = self._client(group)
-        try:
-            asked = [TopicPartition(*place) for place in places]
-            found: list[TopicPartition] = client.committed(asked, self._options.answer_within_s)
-            return found
-        except KafkaException as error:
-            raise translated(error, "asking for a group's positions") from None
+            left = progress.left(progress.ends())
+            at = progress.committed(list(left)) if left else {}
         finally:
-            client.close()
+            progress.close()
+        lag = sum(max(end - at[place], 0) for place, end in left.items())
+        return Standing(self._here(group), self._admin.members(group), lag)
+
+    def drop(self) -> list[str]:
+        """The new group, its state on the brokers and the shadow topics are gone; returns the names of the topics. What
+        its processes keep on their disks is theirs. Raises Conflict while it runs."""
+        self._check_stopped(self._new)
+        # Positions first: without them a state is of no harm, without a state they would be.
+        self._admin.forget([self._new, f"{self._new}.begun", f"{self._new}.promoted", leaving.mark(self._new)])
+        names = [changelog_of(self._new, topic) for topic in self._inputs]
+        names += [there + SHADOW for there in self._written.values()]
+        found = sorted(self._admin.topics(names))
+        self._admin.delete(found)
+        self._wait(lambda: not self._admin.topics(found), "is still known to them")
+        return found
+
+    # -- asking -------------------------------------------------------------------------------------------------------
+
+    def _here(self, name: str) -> str:
+        return self._names.here(name)
 
     def _committed(self, group: str) -> dict[Place, int]:
-        return {(one.topic, one.partition): one.offset for one in self._asked(group, self._places())}
+        return self._look.committed(group, self._places)
 
-    def _causes(self, begins: Mapping[Place, int], ends: Mapping[Place, int]) -> set[UUID]:
-        """Ids of the input messages between these positions."""
-        found = set()
+    def _begun(self) -> dict[Place, int]:
+        """Positions of the new group. Raises Conflict when it has none."""
+        found = self._committed(self._new)
+        if not _is_anywhere(found):
+            raise Conflict(
+                f"the new version must have begun, was nothing in group {self._here(self._new)!r}",
+                hint="Begin with 'candlewick shadow begin'",
+            )
+        return found
+
+    def _check_stopped(self, group: str) -> None:
+        if members := self._admin.members(group):
+            raise Conflict(
+                f"group {self._here(group)!r} must be stopped, was at work with {members} members",
+                hint=f"Stop its processes; one that was killed counts for {self._options.session_s:g} s more",
+            )
+
+    def _causes(self, begins: Mapping[Place, int], ends: Mapping[Place, int]) -> tuple[dict[UUID, Place], int]:
+        """Ids of the input messages between these positions, in the order of the log, and when the first was appended
+        (ms)."""
+        found: dict[UUID, Place] = {}
+        at_ms = 1 << 62
         for topic in self._inputs:
-            there = self._names.there(topic)
-            first = {number: max(at, 0) for (name, number), at in begins.items() if name == there}
-            last = {number: at for (name, number), at in ends.items() if name == there}
-            for message in self._read(there, first, last):
-                found.add(codec.decode_envelope(_header(message, HEADER) or b"").id)
-        return found
+            for message in self._look.read(topic, begins, ends):
+                found[id_of(message)] = topic, message.partition() or 0
+                at_ms = min(at_ms, message.timestamp()[1])
+        return found, at_ms
 
-    def _by_cause(self, topic: str) -> dict[UUID, list[Message]]:
-        found = defaultdict(list)
-        for message in self._read(topic):
-            found[_cause(message)].append(message)
-        return found
+    def _since(self, topic: str, at_ms: int) -> Iterable[Message]:
+        """What was appended since a time, with room for clocks that differ."""
+        begins = self._look.since(self._look.places(topic), at_ms - _CLOCKS_APART_MS)
+        return self._look.read(topic, begins)
 
-    def _read(
-        self, topic: str, begins: Mapping[int, int] | None = None, ends: Mapping[int, int] | None = None
-    ) -> Iterator[Message]:
-        """All that is visible now between two positions of each partition, in its order."""
-        places = [(topic, number) for number in range(len(self._admin.topics([topic])[topic].partitions))]
-        lows, highs = self._admin.offsets(places, EARLIEST), self._admin.offsets(places, LATEST)
-        first = {number: max((begins or {}).get(number, 0), lows[topic, number]) for _, number in places}
-        last = {number: min((ends or {}).get(number, 1 << 62), highs[topic, number]) for _, number in places}
-        open_ = {number for _, number in places if first[number] < last[number]}
-        client = self._client(f"{self._new}.look")
-        try:
-            client.assign([TopicPartition(topic, number, first[number]) for number in open_])
-            while open_:
-                message = client.poll(self._options.answer_within_s)
-                if message is None:
-                    raise LogUnavailable(f"the brokers give nothing of what they have, was {topic!r}")
-                number, problem = message.partition() or 0, message.error()
-                if problem is not None and problem.code() != KafkaError._PARTITION_EOF:
-                    continue
-                if problem is not None or (message.offset() or 0) >= last[number]:
-                    open_.discard(number)
-                elif number in open_:
-                    yield message
-                    if (message.offset() or 0) + 1 >= last[number]:
-                        open_.discard(number)
-        finally:
-            client.close()
+    def _wait(self, until: Callable[[], bool], what: str) -> None:
+        """Brokers learn of topics one by one."""
+        deadline = time.monotonic() + self._options.answer_within_s
+        while not until():
+            if time.monotonic() > deadline:
+                raise LogUnavailable(f"what was asked of the brokers {what}")
+            time.sleep(_POLL_S)
 
-    def _client(self, group: str) -> Consumer:
-        settings: dict[str, Any] = self._options.reading(self._brokers, "handover", None, None)
-        # One by one, not in batches: so being told of the end is sound.
-        return Consumer(settings | {"group.id": group, "enable.partition.eof": True, "fetch.wait.max.ms": 5})
+    # -- writing ------------------------------------------------------------------------------------------------------
 
     def _advance(self, producer: Producer, group: str, positions: Mapping[Place, int]) -> None:
-        client = self._client(group)
+        client = self._look.client(group)
         try:
-            offsets = [TopicPartition(*place, at) for place, at in positions.items()]
+            offsets = [TopicPartition(*place, at) for place, at in positions.items() if at >= 0]
             if offsets:
                 group_now = client.consumer_group_metadata()
                 producer.send_offsets_to_transaction(offsets, group_now, self._options.transaction_s)
@@ -311,14 +331,23 @@ class Handover:
             raise translated(error, "handing over") from None
 
 
-def _header(message: Message, name: str) -> bytes | None:
-    for key, value in message.headers() or ():
-        if key == name:
-            return value if isinstance(value, bytes) else str(value).encode()
-    return None
+def _is_anywhere(positions: Mapping[Place, int]) -> bool:
+    return any(at >= 0 for at in positions.values())
 
 
-def _cause(message: Message) -> UUID:
-    """The input message an output was made from; a dead letter is that message itself."""
-    envelope = codec.decode_envelope(_header(message, HEADER) or b"")
-    return envelope.causation_id or envelope.id
+def _copy(producer: Producer, message: Message, topic: str) -> None:
+    """To the same partition of another topic, once there is room."""
+    while True:
+        try:
+            producer.produce(
+                topic,
+                message.value(),
+                message.key(),
+                partition=message.partition() or 0,
+                headers=message.headers(),
+            )
+        except BufferError:
+            producer.poll(_POLL_S)
+        else:
+            producer.poll(0)
+            return

@@ -15,7 +15,8 @@ from candlewick.adapters._kafka.errors import KafkaRefused, is_fenced, translate
 from candlewick.adapters._kafka.names import HEADER, Names
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream._messages import Input, Processor, Round
-from candlewick.adapters.stream.quix.options import StreamOptions
+from candlewick.adapters.stream.quix.belonging import Belonging
+from candlewick.adapters.stream.quix.options import StreamOptions, changelog_of
 from candlewick.adapters.stream.quix.progress import Progress
 from candlewick.adapters.stream.quix.state import QuixState, StoredKey
 from candlewick.contracts.operators import Operator
@@ -95,6 +96,7 @@ class Worker:
             "topics": list(inputs),
             "known": {},
         }
+        self._belonging = Belonging(admin, state_dir, [changelog_of(group, topic) for topic in inputs])
         self._member = member
         self._unanswered_ns = int((options.transaction_s + _ANSWER_S) * 1e9)
         self._engine: Engine | None = None
@@ -109,8 +111,15 @@ class Worker:
     # -- from other threads -------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Reach the brokers, then work. Raises what their refusal or silence raises."""
+        """Reach the brokers, then work. Raises what their refusal or silence raises, and StateUnusable."""
+        if self._belonging.is_strange():
+            where = self._settings["state_dir"]
+            raise StateUnusable(
+                f"the stored state is of a changelog that was deleted, was in {where!r}",
+                hint="When that was meant, delete the folder",
+            )
         self._engine = self._new_engine()
+        self._belonging.keep()
         self._thread.start()
 
     def stop(self) -> None:
