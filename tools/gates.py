@@ -235,14 +235,23 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
         # those of a file share what they kill
         [pytest_step("kills", "tests", mark="kill and not cluster", workers=2, dist="loadfile")],
-        # what comes now wants none of them, and their idling costs a fifth of a core
-        *(
-            [[Step("servers away", [PY, "-m", "tools.servers", "stop"], may_fail=True)]]
-            if servers and not clusters and not running()
-            else []
-        ),
-        # they wait for markets more than they work; a file's tests share the product that they started
-        [pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, dist="loadfile")],
+        # they wait for markets more than they work; a file's tests share the product that they started. None wants a
+        # server, whose idling costs a fifth of a core
+        [
+            pytest_step(
+                "end to end",
+                "tests",
+                mark="e2e and not (kill or wheel or cluster)",
+                workers=3,
+                dist="loadfile",
+                extra=("--no-loadscope-reorder",),
+            ),
+            *(
+                [Step("servers away", [PY, "-m", "tools.servers", "stop"], may_fail=True)]
+                if servers and not clusters and not running()
+                else []
+            ),
+        ],
     ]
     if clusters:
         stages.append([pytest_step("cluster", "tests", mark="cluster", workers=1)])
