@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from tools.servers import place, supervise
+from tools.servers import fetch, place, supervise
 from tools.servers.kafka import Kafka
 from tools.servers.place import HOME, Trouble
 from tools.servers.postgres import Postgres
@@ -79,12 +79,13 @@ def start(names: Sequence[str]) -> int:
         place.keep_shift(next(iter(servers.values())).ports["postgres"] - place.PORTS["postgres"])
         wanted = chosen(names, servers, with_needs=True)
         failed: set[str] = set()
-        for server in wanted:  # one after the other: package managers take turns anyway
-            try:
-                server.fetch()
-            except Trouble as trouble:
-                failed.add(server.name)
-                print(f"{server.name:<11}cannot be had: {trouble}", flush=True)
+        with fetch.go_caches():
+            for server in wanted:  # one after the other: package managers take turns anyway
+                try:
+                    server.fetch()
+                except Trouble as trouble:
+                    failed.add(server.name)
+                    print(f"{server.name:<11}cannot be had: {trouble}", flush=True)
         # each as soon as what it needs is up; the order of starting puts needs first
         with ThreadPoolExecutor(len(wanted)) as threads:
             begun: dict[str, Future[bool]] = {}

@@ -221,38 +221,62 @@ def check_sums(folder: Path, sums: Path) -> None:
         raise Trouble(f"{sums.name} does not fit what was downloaded: {', '.join(wrong[:5])}. Nothing of it is used.")
 
 
-def go_command(name: str, package: str, modules: Path = HERE / "go") -> Path:
-    """A Go command built from ``go/NAME/go.mod``, whose go.sum holds every module's checksum.
+_using_caches: list[None] = []
 
-    Module and build caches lie beside it while it builds and are removed afterwards: together they are over 1 GB.
-    """
+
+@contextlib.contextmanager
+def go_caches() -> Iterator[Path]:
+    """Where Go's modules and what it has built of them lie until the outermost of these ends: together over 1 GB."""
+    caches = HOME / "go-caches"
+    _using_caches.append(None)
+    try:
+        yield caches
+    finally:
+        _using_caches.pop()
+        if not _using_caches:
+            shutil.rmtree(caches, ignore_errors=True)
+
+
+def go_command(name: str, package: str, modules: Path = HERE / "go") -> Path:
+    """A Go command built from ``go/NAME/go.mod``, whose go.sum holds every module's checksum. It serves tests and
+    checks, so it is not optimised: that takes half as long again."""
     module = modules / name
     folder, stamp = HOME / f"commands/{name}", stamp_of(module / "go.mod", module / "go.sum", GO_LOCK)
     if not is_made(folder, stamp):
         if not CERTIFICATES.exists() and os.geteuid() == 0 and shutil.which("apt-get"):
             apt("ca-certificates")  # Go brings none of its own; a bare Debian has none
         go = wheels(GO_LOCK, HOME / "go") / "go/bin/go"
-        caches = HOME / "go-caches"
-        env = {
-            "GOTOOLCHAIN": "local",
-            "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
-            "GOPATH": str(caches / "path"),
-            "GOCACHE": str(caches / "build"),
-            "GOWORK": "off",
-            "GOROOT": "",
-            "CGO_ENABLED": "0",  # no C compiler needed
-        }
-        for tool in (go, *(go.parents[1] / "pkg/tool").rglob("*")):
-            if tool.is_file():
-                tool.chmod(0o755)  # a wheel's data files come without the mark
-        with made(folder, stamp) as new:
-            run(
-                f"{name}, from source",
-                ["nice", "-n", "15", str(go), "build", "-ldflags=-s -w", "-o", str(new / name), package],
-                env=env,
-                cwd=module,
-            )
-        shutil.rmtree(caches, ignore_errors=True)
+        with go_caches() as caches:
+            env = {
+                "GOTOOLCHAIN": "local",
+                "GOFLAGS": "-mod=readonly -modcacherw -trimpath -buildvcs=false",
+                "GOPATH": str(caches / "path"),
+                "GOCACHE": str(caches / "build"),
+                "GOWORK": "off",
+                "GOROOT": "",
+                "CGO_ENABLED": "0",  # no C compiler needed
+            }
+            for tool in (go, *(go.parents[1] / "pkg/tool").rglob("*")):
+                if tool.is_file():
+                    tool.chmod(0o755)  # a wheel's data files come without the mark
+            with made(folder, stamp) as new:
+                run(
+                    f"{name}, from source",
+                    [
+                        "nice",
+                        "-n",
+                        "15",
+                        str(go),
+                        "build",
+                        "-ldflags=-s -w",
+                        "-gcflags=all=-N -l",
+                        "-o",
+                        str(new / name),
+                        package,
+                    ],
+                    env=env,
+                    cwd=module,
+                )
     return folder / name
 
 
