@@ -259,24 +259,9 @@ def go_command(name: str, package: str, modules: Path = HERE / "go") -> Path:
             for tool in (go, *(go.parents[1] / "pkg/tool").rglob("*")):
                 if tool.is_file():
                     tool.chmod(0o755)  # a wheel's data files come without the mark
+            build = ["nice", "-n", "15", str(go), "build", "-ldflags=-s -w", "-gcflags=all=-N -l"]
             with made(folder, stamp) as new:
-                run(
-                    f"{name}, from source",
-                    [
-                        "nice",
-                        "-n",
-                        "15",
-                        str(go),
-                        "build",
-                        "-ldflags=-s -w",
-                        "-gcflags=all=-N -l",
-                        "-o",
-                        str(new / name),
-                        package,
-                    ],
-                    env=env,
-                    cwd=module,
-                )
+                run(f"{name}, from source", [*build, "-o", str(new / name), package], env=env, cwd=module)
     return folder / name
 
 

@@ -66,13 +66,8 @@ class Admin:
         futures = self._client.describe_configs(resources, request_timeout=self._within_s) if resources else {}
         found = {}
         for resource, future in futures.items():
-            try:
-                entries = future.result(2 * self._within_s)
-            except (KafkaException, TimeoutError) as error:
-                kind = cause(error)
-                if kind is None or kind.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    raise _told(error, "reading settings") from None
-            else:
+            entries = self._wait(future, "reading settings", but=KafkaError.UNKNOWN_TOPIC_OR_PART)
+            if entries is not None:
                 found[resource.name] = {key: entry.value for key, entry in entries.items()}
         return found
 
@@ -84,12 +79,7 @@ class Admin:
         ]
         futures = self._client.create_topics(wanted, operation_timeout=self._within_s) if wanted else {}
         for future in futures.values():
-            try:
-                future.result(2 * self._within_s)
-            except (KafkaException, TimeoutError) as error:
-                kind = cause(error)
-                if kind is None or kind.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise _told(error, "making a topic") from None
+            self._wait(future, "making a topic", but=KafkaError.TOPIC_ALREADY_EXISTS)
 
     def alter(self, changes: Mapping[str, Mapping[str, str | None]]) -> None:
         """Set settings of topics; None takes one back to the brokers' default."""
@@ -122,24 +112,14 @@ class Admin:
     def members(self, group: str) -> int:
         """How many are at work in a group; none in one that is not there."""
         future = self._client.describe_consumer_groups([group], request_timeout=self._within_s)[group]
-        try:
-            return len(future.result(2 * self._within_s).members)
-        except (KafkaException, TimeoutError) as error:
-            kind = cause(error)
-            if kind is None or kind.code() != KafkaError.GROUP_ID_NOT_FOUND:
-                raise _told(error, "asking who is at work") from None
-            return 0
+        found = self._wait(future, "asking who is at work", but=KafkaError.GROUP_ID_NOT_FOUND)
+        return 0 if found is None else len(found.members)
 
     def forget(self, groups: Sequence[str]) -> None:
         """Groups and their positions; nobody may be at work in them."""
         futures = self._client.delete_consumer_groups(list(groups), request_timeout=self._within_s) if groups else {}
         for future in futures.values():
-            try:
-                future.result(2 * self._within_s)
-            except (KafkaException, TimeoutError) as error:
-                kind = cause(error)
-                if kind is None or kind.code() != KafkaError.GROUP_ID_NOT_FOUND:
-                    raise _told(error, "deleting a group") from None
+            self._wait(future, "deleting a group", but=KafkaError.GROUP_ID_NOT_FOUND)
 
     def offsets(self, places: Iterable[Place], spec: OffsetSpec, *, visible: bool = True) -> dict[Place, int]:
         """An offset of each partition; ``visible``: the end lies before the oldest open transaction."""
@@ -188,11 +168,15 @@ class Admin:
         except KafkaException as error:
             raise _told(error, "asking the brokers") from None
 
-    def _wait(self, future: "Future[Any]", doing: str) -> Any:
+    def _wait(self, future: "Future[Any]", doing: str, *, but: int | None = None) -> Any:
+        """The answer; None when it is the refusal ``but``, which is as good."""
         try:
             return future.result(2 * self._within_s)
         except (KafkaException, TimeoutError) as error:
-            raise _told(error, doing) from None
+            kind = cause(error)
+            if but is None or kind is None or kind.code() != but:
+                raise _told(error, doing) from None
+            return None
 
 
 def _told(error: BaseException, doing: str) -> BaseException:

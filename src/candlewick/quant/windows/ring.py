@@ -11,7 +11,7 @@ from candlewick.quant.candles.values import CandleArrays
 from candlewick.quant.windows.encoding import encode_row
 
 _GAPPED = 2
-_FEW = 4
+_FEW = 4  # rows that find their places one by one
 FIELDS: tuple[tuple[str, type[np.generic]], ...] = (
     ("open_time_ms", np.int64),
     ("open", np.float64),
@@ -168,7 +168,7 @@ class Ring:
         return changed
 
     def _insert(self, place: int, rows: CandleArrays, i: int) -> None:
-        """A row that was missing: shift what is newer by one (rare: repairs, and pages fetched backwards)."""
+        """A row that was missing: shift what is newer by one (rare: a repaired candle; many are merged)."""
         index = place - self._start
         kept = {name: array[self._start : self._end].copy() for name, array in self._arrays.items()}
         for name, array in self._arrays.items():
