@@ -4,10 +4,11 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from candlewick.adapters.candles.postgres import PostgresCandleStore
@@ -102,17 +103,12 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 
 def children(pid: int) -> dict[str, int]:
-    """Process ids of a supervisor's children by service."""
+    """Process ids of a supervisor's services, begun by itself or by its fork server."""
     found = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if int(status[1]) == pid and b"run" in words:
-                found[words[words.index(b"run") + 1].decode()] = int(entry.name)
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error, ValueError):
+            words = " ".join(process.cmdline()).split()
+            found[words[words.index("run") + 1]] = process.pid
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import socket
 
 import pytest
@@ -153,7 +154,7 @@ async def test_a_process_that_is_killed_is_begun_again_under_its_name_and_nobody
     await ground.switch(interpreter(tmp_path, "2"))
     (told,) = await ground.supervisor.status("market")
     child = ground.supervisor.child("market")
-    child.life._process.kill()
+    child.life._process.send_signal(signal.SIGKILL)
     await child.life.ended
     assert await asyncio.wait_for(ground.ask(), 60) == "2"
     (after,) = await ground.supervisor.status("market")

@@ -2,6 +2,7 @@
 changed, with all its processes. A run of chaos must tell each from the sound one; nothing of this is in the product."""
 
 import os
+import runpy
 import shlex
 import sys
 import tempfile
@@ -174,9 +175,6 @@ MUTANTS = {
 assert all(entry.split(":")[0] in KINDS for mutant in MUTANTS.values() for entry in mutant.only.split(","))
 
 
-_PRODUCT = ["-m", "candlewick.app.cli.main"]
-
-
 def main(arguments: Sequence[str]) -> int:
     """``NAME up|run ...``, or ``NAME`` before what an interpreter is given: the supervisor begins its processes with
     the interpreter that runs it, so it is told of one that begins them changed."""
@@ -185,8 +183,11 @@ def main(arguments: Sequence[str]) -> int:
     name, *rest = arguments
     if rest[:1] == ["up"]:
         sys.executable = _interpreter(name)
-    elif rest[:2] == _PRODUCT:
-        rest = rest[2:]
+    elif rest[:1] == ["-m"]:
+        MUTANTS[name].change()
+        sys.argv = rest[1:]
+        runpy.run_module(rest[1], run_name="__main__", alter_sys=True)
+        return 0
     elif rest[:1] != ["run"]:
         os.execv(sys.executable, [sys.executable, *rest])
     MUTANTS[name].change()

@@ -15,6 +15,10 @@ from typing import Any, Final
 
 import psutil
 
+from candlewick.app import configuration
+from candlewick.app.cluster.preparing import make_databases, own_settings
+from candlewick.app.cluster.processes import environment
+from candlewick.app.configuration import ClusterSettings
 from candlewick.app.registry import SERVICES, load
 from tools.chaos.ground import HOME, MARK, Ground
 from tools.chaos.links import Links
@@ -41,6 +45,7 @@ class Product:
         self._up: subprocess.Popen[bytes] | None = None
         self._beside: list[subprocess.Popen[bytes]] = []
         self._paused: list[psutil.Process] = []
+        self._given: list[str] = []
         self._count = self._stand_ins = 0
 
     def _settings(self, addresses: Mapping[str, str], links: Links) -> str:
@@ -76,8 +81,9 @@ class Product:
 
     async def start(self, speed: str) -> None:
         """Everything, ready; begun once more when it ends by itself before. Raises Trouble."""
-        given = ["up", "--profile", "cluster", "--config", str(self._config), "--port", str(self.port)]
-        given += ["--data-dir", str(self.data), "--speed", speed, "--replay", str(self._recording)]
+        self._given = ["--profile", "cluster", "--config", str(self._config), "--speed", speed]
+        self._given += ["--replay", str(self._recording)]
+        given = ["up", "--port", str(self.port), "--data-dir", str(self.data), *self._given]
         for left in (1, 0):
             self._count += 1
             self._up = _begun([*self._launcher, *given], self.log, {**os.environ, MARK: str(HOME)})
@@ -151,9 +157,9 @@ class Product:
     def process(self, service: str) -> psutil.Process:
         """The service's process now. Raises Trouble while there is none."""
         if self._up is not None:
-            for child in psutil.Process(self._up.pid).children():
+            for child in self._tree():
                 with contextlib.suppress(psutil.Error):
-                    words = child.cmdline()
+                    words = " ".join(child.cmdline()).split()
                     if "run" in words and words[words.index("run") + 1] == service:
                         return child
         raise Trouble(f"no process of this service runs now, was {service!r}")
@@ -183,13 +189,12 @@ class Product:
     async def stand_in(self, service: str) -> subprocess.Popen[bytes]:
         """A second process of the service under another name, on a disk of its own; returns when it is ready, or
         after a while when it cannot be, as its neighbour is paused."""
-        model = self.process(service)
-        words, port = model.cmdline(), _free_port()
+        port = _free_port()
         self._stand_ins += 1
         name = f"{service}-{self._stand_ins}"
-        own = {"--port": str(port), "--data-dir": str(self.folder / name), "--member": name}
-        words = [*_without(words, ("--handover", *own)), *(word for pair in own.items() for word in pair)]
-        begun = _begun(words, self.folder / f"{name}.log", model.environ())
+        words = [*self._launcher, "run", service, "--member", name, "--data-dir", str(self.folder / name)]
+        words += ["--port", str(port), *self._given]
+        begun = _begun(words, self.folder / f"{name}.log", await self._environment(service))
         self._beside.append(begun)
         deadline = time.monotonic() + _STANDING_IN_S
         while begun.poll() is None and time.monotonic() < deadline:
@@ -197,6 +202,15 @@ class Product:
                 break
             await asyncio.sleep(0.1)
         return begun
+
+    async def _environment(self, service: str) -> dict[str, str]:
+        """What the supervisor tells a process of the service: its own database, and no administrator."""
+        settings, found = configuration.read(data_dir=self.data, config=self._config).section(
+            ClusterSettings, "cluster"
+        )
+        urls = await make_databases(settings, [service], self.data)
+        own = own_settings(settings, urls.get(service, ""))
+        return {**os.environ, MARK: str(HOME), **environment(own, found.sources)}
 
     async def dismiss(self, process: subprocess.Popen[bytes]) -> None:
         """End a stand-in in order."""
@@ -243,12 +257,6 @@ async def _get(port: int, path: str) -> bytes:
                 writer.close()
     except (OSError, TimeoutError):
         return b""
-
-
-def _without(words: Sequence[str], flags: Sequence[str]) -> list[str]:
-    """A command line without some flags and their values."""
-    places = {at + more for at, word in enumerate(words) if word in flags for more in (0, 1)}
-    return [word for at, word in enumerate(words) if at not in places]
 
 
 def _begun(words: Sequence[str], log: Path, env: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -13,7 +13,6 @@ import pytest
 from tools.chaos import disk, watching
 from tools.chaos.links import Links
 from tools.chaos.mutants import MUTANTS
-from tools.chaos.product import _without
 from tools.chaos.subscribers import Subscriber
 from tools.chaos.watching import Watch
 
@@ -146,13 +145,6 @@ def test_a_subscriber_goes_on_behind_its_token_and_keeps_what_it_was_told():
     assert (one._token, one.newest, len(one.snapshot), len(one.finals)) == ("c", 2000, 1, 1)
     take("error", "", {"code": "HOLE", "detail": "gone"})
     assert (one._token, one.broken) == ("", ["HOLE: gone"])
-
-
-def test_a_stand_in_has_a_name_a_port_and_a_disk_of_its_own():
-    own = ("--port", "--data-dir", "--member", "--handover")
-    words = ["python", "run", "stream", "--port", "1", "--data-dir", "d", "--speed", "8", "--member", "a"]
-    assert _without([*words, "--handover", "7"], own) == ["python", "run", "stream", "--speed", "8"]
-    assert _without(words[:3], own) == words[:3]
 
 
 def test_a_full_disk_has_no_room_and_a_freed_one_has(tmp_path):

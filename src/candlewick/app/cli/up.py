@@ -107,8 +107,8 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
     """One process a service, on the cluster's servers."""
     import msgspec
 
-    from candlewick.app import kernels
     from candlewick.app.cluster import processes
+    from candlewick.app.cluster.forkserver import ForkServer
     from candlewick.app.cluster.preparing import prepare
     from candlewick.app.cluster.supervisor import Supervisor
     from candlewick.app.cluster.verbs import Shown, StillStarting, verbs
@@ -141,9 +141,10 @@ async def _supervise(parsed: argparse.Namespace, stop: asyncio.Event, started: f
         for line in (*lines, *filter(None, [session.why])):
             print(line, file=sys.stderr, flush=True)
         print("preparing topics, databases and the bucket ...", file=sys.stderr, flush=True)
-        own = await prepare(servers, SERVICES, config.data_dir)
-        await asyncio.to_thread(kernels.warm, session.exchange)
-        supervisor = processes.supervisor(parsed, config, session, own, shown.write, versions)
+        forks = ForkServer(session.exchange)
+        left.push_async_callback(forks.close)
+        own, _ = await asyncio.gather(prepare(servers, SERVICES, config.data_dir), forks.start())
+        supervisor = processes.supervisor(parsed, config, session, own, shown.write, versions, forks.begin)
         try:
             await supervisor.start()
             seconds = time.perf_counter() - started

@@ -1,15 +1,15 @@
 """One process of a service, from its start to its end."""
 
 import asyncio
-import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from candlewick.app.cluster import handover
+from candlewick.app.cluster.launch import Begun, Launch, execute
 from candlewick.app.control.logs import Lines
 from candlewick.app.http.server import bind
 from candlewick.kernel.errors import Fatal
@@ -17,7 +17,6 @@ from candlewick.kernel.logging import logger
 
 READY_WITHIN_S: Final = 120.0
 _STOP_WITHIN_S: Final = 25.0
-_PIECE: Final = 1 << 16
 # As a shell says of a command that is not there.
 _NEVER_BEGAN: Final = 127
 
@@ -31,16 +30,20 @@ class ProcessFailed(Fatal):
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How one version of a service is begun: an interpreter that has Candlewick installed, what follows ``run
-    SERVICE`` on its command line, and its environment over the supervisor's own, where secrets are."""
+    SERVICE`` on its command line, its environment over the supervisor's own, where secrets are, and the way."""
 
     python: str
     arguments: tuple[str, ...]
     env: Mapping[str, str] = field(repr=False)
+    launch: Launch = execute
 
-    def command(self, service: str, member: str, descriptor: int) -> list[str]:
-        """The whole command line."""
-        given = [*self.arguments, "--member", member, "--handover", str(descriptor)]
-        return [self.python, "-m", "candlewick.app.cli.main", "run", service, *given]
+    def of(self, python: str) -> "Recipe":
+        """The same of what ``python`` has installed now, which only a new program is sure to be."""
+        return replace(self, python=python, launch=execute)
+
+    def command(self, service: str, member: str) -> list[str]:
+        """The command line, but for the handover."""
+        return [self.python, "-m", "candlewick.app.cli.main", "run", service, *self.arguments, "--member", member]
 
 
 class Life:
@@ -56,7 +59,7 @@ class Life:
                                                            handover.SERVING, handover.CLOSED)}  # fmt: skip
         self._log = logger("supervisor")
         self._line: socket.socket | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Begun | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
@@ -68,16 +71,8 @@ class Life:
             ours.setblocking(False)
             self.at = own.getsockname()[:2]
             handover.send(ours, handover.OWN, own)
-            self._process = await asyncio.create_subprocess_exec(
-                *self.recipe.command(self.service, self.member, theirs.fileno()),
-                env={**os.environ, **self.recipe.env},
-                # In a group of its own: Ctrl-C is ours to hand on, in order.
-                start_new_session=True,
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )
+            command = self.recipe.command(self.service, self.member)
+            begun = self._process = await self.recipe.launch(command, self.recipe.env, theirs.fileno())
         except OSError as error:
             ours.close()
             raise ProcessFailed(
@@ -86,12 +81,13 @@ class Life:
         finally:
             own.close()
             theirs.close()
-        self.pid, self._line = self._process.pid, ours
-        self._tasks = [asyncio.ensure_future(work) for work in (self._listen(ours), self._copy(), self._wait())]
+        self.pid, self._line = begun.pid, ours
+        self._tasks = [
+            asyncio.ensure_future(work) for work in (self._listen(ours), self._copy(begun), self._wait(begun))
+        ]
 
-    async def _wait(self) -> None:
-        assert self._process is not None
-        status = await self._process.wait()
+    async def _wait(self, begun: Begun) -> None:
+        status = await begun.wait()
         if not self.ended.done():
             self.ended.set_result(status)
 
@@ -100,15 +96,16 @@ class Life:
             if word in self._reached:
                 self._reached[word].set()
 
-    async def _copy(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
+    async def _copy(self, begun: Begun) -> None:
         lines = Lines()
-        while piece := await self._process.stdout.read(_PIECE):
-            if whole := lines.take(piece):
-                self._show(whole)
-        if rest := lines.end():
-            self._show(rest)
+        try:
+            while piece := await begun.read():
+                if whole := lines.take(piece):
+                    self._show(whole)
+            if rest := lines.end():
+                self._show(rest)
+        finally:
+            begun.close()
 
     def told(self) -> dict[str, Any]:
         """What the supervisor knows of it."""
@@ -158,8 +155,7 @@ class Life:
             if number:
                 if number == signal.SIGKILL or politely:
                     self._log.error("a service's process does not end", of=self.service, pid=self.pid, sent=number)
-                with suppress(ProcessLookupError):
-                    self._process.send_signal(number)
+                self._process.send_signal(number)
             await asyncio.wait([self.ended], timeout=_STOP_WITHIN_S if number != signal.SIGKILL else None)
         # A process that its own children outlive leaves its output open.
         await asyncio.wait(self._tasks[1:2], timeout=1.0)

@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from candlewick.app.cluster.launch import Launch
 from candlewick.app.cluster.life import Recipe
 from candlewick.app.cluster.supervisor import Supervisor
 from candlewick.app.cluster.versions import Versions
@@ -26,12 +27,14 @@ def supervisor(
     servers: Mapping[str, ClusterSettings],
     show: Callable[[str, bytes], None],
     versions: Versions,
+    launch: Launch,
 ) -> Supervisor:
-    """Not started; the ports are bound. ``servers`` are the settings of each service's process. Raises PortTaken."""
+    """Not started; the ports are bound. ``servers`` are the settings of each service's process; ``launch`` begins those
+    of this version. Raises PortTaken."""
     app = config.app
     given = tuple(arguments(parsed, config, session))
     sources = config.section(ClusterSettings, "cluster")[1].sources
-    recipes = {name: Recipe(sys.executable, given, environment(own, sources)) for name, own in servers.items()}
+    recipes = {name: Recipe(sys.executable, given, environment(own, sources), launch) for name, own in servers.items()}
     ports = {name: (app.host, app.port + load(name).place) for name in servers}
     return Supervisor(recipes, ports, show, versions, in_turn=IN_TURN)
 

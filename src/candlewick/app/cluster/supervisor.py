@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -47,11 +46,11 @@ class Supervisor:
             kept = versions.of(name)
             self.children[name] = Child(
                 name,
-                own if kept is None else replace(own, python=kept.python),
+                own if kept is None else own.of(kept.python),
                 self._listeners[name],
                 partial(show, name),
                 in_turn=name in in_turn,
-                before=replace(own, python=kept.before) if kept is not None and kept.before is not None else None,
+                before=own.of(kept.before) if kept is not None and kept.before is not None else None,
                 on_switch=self._remember,
             )
 
@@ -97,8 +96,7 @@ class Supervisor:
         """The version that ``python`` has installed takes over, the same one when None; it has ``within_s`` to catch up
         with the log. Raises UnknownService, SwitchFailed, Conflict."""
         child = self.child(service)
-        recipe = child.recipe if python is None else replace(child.recipe, python=python)
-        await child.switch(recipe, say, within_s=within_s)
+        await child.switch(child.recipe.of(python or child.recipe.python), say, within_s=within_s)
 
     async def rollback(self, service: str, say: Say, *, within_s: float) -> None:
         """Raises UnknownService, NothingToRollBack, SwitchFailed, Conflict."""

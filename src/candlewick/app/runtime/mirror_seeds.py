@@ -1,5 +1,6 @@
 """Where windows are seeded from: the candles that the history service stores."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Final
 
@@ -7,7 +8,7 @@ import msgspec
 
 from candlewick.app.runtime.mirror_windows import Seed, rows_of
 from candlewick.contracts import codec
-from candlewick.contracts.stream import CandleBatch
+from candlewick.contracts.stream import CandleBatch, CandleColumns
 from candlewick.contracts.timeframes import NAMES
 from candlewick.kernel.errors import Retryable
 from candlewick.ports.log import Position
@@ -24,23 +25,28 @@ class SeedUnavailable(Retryable):
 
 
 def from_history(history: ServiceClient) -> Seed:
-    """Seeds by one question a timeframe; what they include is what every answer does."""
+    """Seeds by one question a timeframe, all at once; what they include is what every answer does."""
+
+    async def ask(path: str, most: int) -> tuple[CandleColumns, dict[Place, Position]]:
+        status, headers, body = await history.get(path, {"limit": str(most)})
+        if status != 200:
+            raise SeedUnavailable(f"history answered {status} for {path}")
+        message = codec.decode(CandleBatch.__name__, body)
+        assert isinstance(message, CandleBatch)
+        return message.columns_v1, _positions(headers.get(_POSITIONS, "[]"))
 
     async def seed(exchange: str, symbol: str, most: int) -> tuple[Mapping[int, Rows], Mapping[Place, Position]]:
+        paths = [f"/history/candles/{exchange}/{symbol}/{name}" for name in NAMES.values()]
+        answers = await asyncio.gather(*(ask(path, most) for path in paths))
         rows: dict[int, Rows] = {}
-        at: dict[Place, Position] | None = None
-        for seconds, name in NAMES.items():
-            path = f"/history/candles/{exchange}/{symbol}/{name}"
-            status, headers, body = await history.get(path, {"limit": str(most)})
-            if status != 200:
-                raise SeedUnavailable(f"history answered {status} for {path}")
-            message = codec.decode(CandleBatch.__name__, body)
-            assert isinstance(message, CandleBatch)
-            rows |= {one: some for one, some in rows_of(message.columns_v1, most).items() if one == seconds}
-            there = _positions(headers.get(_POSITIONS, "[]"))
-            known = there if at is None else at
-            at = {place: min(position, known[place]) for place, position in there.items() if place in known}
-        return rows, at or {}
+        for seconds, (columns, _) in zip(NAMES, answers, strict=True):
+            rows |= {one: some for one, some in rows_of(columns, most).items() if one == seconds}
+        (_, first), *others = answers
+        return rows, {
+            place: min(position, *(at[place] for _, at in others))
+            for place, position in first.items()
+            if all(place in at for _, at in others)
+        }
 
     return seed
 

@@ -204,14 +204,19 @@ class Market:
         state, passed = self.states.get(key), self.places.of(*key)
         if state is None:
             return
-        for seconds in NAMES:
-            columns, at = await self._ask_history(Page(*key, seconds, None, None, self._settings.ring_size))
-            while any(at.get(place, OLDEST) < position for place, position in passed.items()):
-                await self._clock.sleep(_LOOK_EVERY_S)
-                columns, at = await self._ask_history(Page(*key, seconds, None, None, self._settings.ring_size))
+        pages = [Page(*key, seconds, None, None, self._settings.ring_size) for seconds in NAMES]
+        for columns in await asyncio.gather(*(self._stored(page, passed) for page in pages)):
             state.windows.apply(columns)
         if (event := self._loading.pop(key, None)) is not None:
             event.set()
+
+    async def _stored(self, page: Page, passed: Mapping[Place, Position]) -> CandleColumns:
+        """The page once history has stored everything up to ``passed``."""
+        while True:
+            columns, at = await self._ask_history(page)
+            if all(at.get(place, OLDEST) >= position for place, position in passed.items()):
+                return columns
+            await self._clock.sleep(_LOOK_EVERY_S)
 
     async def loaded(self) -> None:
         """Wait for the windows of all symbols, but not for a history that does not answer."""
