@@ -38,7 +38,7 @@ CHANGES = {
         ("  string status = 10;", "  string listed_by = 11;\n  string status = 10;"),
     ],
     "src/candlewick/contracts/market.py": [
-        ('    status: str = "trading"\n', f'    status: str = "trading"\n    listed_by: str = "{VERSION}"\n'),
+        ("    status: str = TRADING\n", f'    status: str = TRADING\n    listed_by: str = "{VERSION}"\n'),
     ],
     "proto/candlewick/stream/v1/candles.proto": [
         ("message CandleBatch {\n", "message CandleBatch {\n  string built_by = 3;\n"),
