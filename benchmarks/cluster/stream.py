@@ -10,7 +10,8 @@ import json
 import os
 
 from benchmarks.cluster import _stream as shared
-from benchmarks.cluster._stream_feed import LIVE_S, Feed, Worker, new_producer, write
+from benchmarks.cluster._stream_feed import Worker, new_producer, write
+from benchmarks.cluster._stream_live import FLOOR, live
 from benchmarks.measure import Figure
 from candlewick.adapters.log.kafka import KafkaOptions
 from candlewick.kernel.hashing import partition_of
@@ -18,8 +19,7 @@ from candlewick.testing import servers
 
 _MESSAGES, _TRADES = 8_000, 500
 _SINGLES = 6_000
-_FACTORS = (1.0, 10.0)
-_FLOOR, _WINDOWS = "the bare loop", "Quix's own windows"
+_WINDOWS = "Quix's own windows"
 
 
 def main() -> list[Figure]:
@@ -27,8 +27,8 @@ def main() -> list[Figure]:
     if brokers is None:
         return [Figure("replay, trades", None, "trades/s", note=servers.why_not("kafka"))]
     figures = _replays(brokers)
-    for factor in _FACTORS:
-        figures += _live(brokers, factor)
+    for rate in (None, 2_000, 50_000):
+        figures += live(brokers, rate)
     return figures
 
 
@@ -43,7 +43,7 @@ def _replays(brokers: str) -> list[Figure]:
     ours, floor, theirs = (found[kind] for kind in ("quix", "bare", "windows"))
     rate = {kind: one["messages"] / one["wall"] for kind, one in found.items()}
     return [
-        Figure("replay, trades", rate["quix"] * _TRADES, "trades/s", peer=_FLOOR, ratio=rate["quix"] / rate["bare"]),
+        Figure("replay, trades", rate["quix"] * _TRADES, "trades/s", peer=FLOOR, ratio=rate["quix"] / rate["bare"]),
         Figure(
             "replay, trades beside windows",
             rate["quix"] * _TRADES,
@@ -56,7 +56,7 @@ def _replays(brokers: str) -> list[Figure]:
             "replay, trades a CPU second",
             ours["messages"] * _TRADES / ours["cpu"],
             "trades/s a core",
-            peer=_FLOOR,
+            peer=FLOOR,
             ratio=(ours["messages"] / ours["cpu"]) / (floor["messages"] / floor["cpu"]),
         ),
         Figure(
@@ -66,45 +66,6 @@ def _replays(brokers: str) -> list[Figure]:
             note=f"{_TRADES} trades a message, {ours['messages'] / ours['commits']:.0f} messages a commit",
         ),
     ]
-
-
-def _live(brokers: str, factor: float) -> list[Figure]:
-    found: dict[str, tuple[dict[str, float], list[float], int]] = {}
-    for kind in ("quix", "bare"):
-        with shared.own_topics(brokers, f"bench-{os.getpid()}-live-{kind}.", shared.LIVE) as options:
-            feed = Feed(brokers, options)
-            with Worker(kind, brokers, options) as worker:
-                feed.warm()
-                trades = feed.run(factor)
-                told = worker.end()
-            found[kind] = told, feed.latencies(), trades
-    (told, ours, trades), (_, floor, _) = found["quix"], found["bare"]
-    shape = f"live x{factor:g}"
-    return [
-        Figure(
-            f"{shape}, trade to candle p50",
-            _at(ours, 0.5),
-            "ms",
-            "lower",
-            peer=_FLOOR,
-            ratio=_at(floor, 0.5) / _at(ours, 0.5),
-            note=f"{trades / LIVE_S:.0f} trades/s in {told['messages'] / LIVE_S:.0f} messages/s",
-        ),
-        Figure(
-            f"{shape}, trade to candle p99",
-            _at(ours, 0.99),
-            "ms",
-            "lower",
-            peer=_FLOOR,
-            ratio=_at(floor, 0.99) / _at(ours, 0.99),
-        ),
-        Figure(f"{shape}, trades a CPU second", trades / told["cpu"], "trades/s a core"),
-        Figure(f"{shape}, messages a CPU second", told["messages"] / told["cpu"], "messages/s a core"),
-    ]
-
-
-def _at(latencies: list[float], share: float) -> float:
-    return latencies[min(int(len(latencies) * share), len(latencies) - 1)]
 
 
 def _singles(brokers: str, options: KafkaOptions) -> None:

@@ -63,6 +63,10 @@ SETTINGS: Final[dict[str, str]] = {
     "num.io.threads": "4",
     "background.threads": "2",
 }
+#: What a broker keeps by itself there is only once.
+ALONE: Final[dict[str, str]] = {
+    name: "1" for name in SETTINGS if name.endswith((".min.isr", "min.insync.replicas", "replication.factor"))
+}
 LOGGING: Final = """<?xml version="1.0" encoding="UTF-8"?>
 <Configuration status="WARN">
   <Appenders><Console name="out"><PatternLayout pattern="%d %p %m (%c{1})%n%xEx"/></Console></Appenders>
@@ -76,6 +80,7 @@ LOGGING: Final = """<?xml version="1.0" encoding="UTF-8"?>
 
 class Kafka(Server):
     name: ClassVar[str] = "kafka"
+    nodes: ClassVar[tuple[int, ...]] = NODES
     ready_seconds: ClassVar[float] = 90.0
 
     def fetch(self) -> None:
@@ -93,9 +98,10 @@ class Kafka(Server):
     def settings(self, node: int) -> dict[str, str]:
         """The properties of one node."""
         client, control = self.ports[f"kafka-{node}"], self.ports[f"kafka-{node}-controller"]
-        voters = ",".join(f"{n}@{HOST}:{self.ports[f'kafka-{n}-controller']}" for n in NODES)
+        voters = ",".join(f"{n}@{HOST}:{self.ports[f'kafka-{n}-controller']}" for n in self.nodes)
         return {
             **SETTINGS,
+            **(ALONE if len(self.nodes) == 1 else {}),
             "node.id": str(node),
             "log.dirs": str(self.folder / f"kafka-{node}-data"),
             "listeners": f"PLAINTEXT://{HOST}:{client},CONTROLLER://{HOST}:{control}",
@@ -107,12 +113,12 @@ class Kafka(Server):
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "log4j2.xml").write_text(LOGGING)
         unformatted = []
-        for node in NODES:
+        for node in self.nodes:
             lines = [f"{key}={value}" for key, value in self.settings(node).items()]
             self._settings_file(node).write_text("\n".join(lines) + "\n")
             if not (self.folder / f"kafka-{node}-data/meta.properties").exists():
                 unformatted.append(node)
-        with ThreadPoolExecutor(len(NODES)) as threads:
+        with ThreadPoolExecutor(len(self.nodes)) as threads:
             list(threads.map(self._format, unformatted))
 
     def _format(self, node: int) -> None:
@@ -129,22 +135,22 @@ class Kafka(Server):
                 ports=(self.ports[f"kafka-{node}"], self.ports[f"kafka-{node}-controller"]),
                 stop_seconds=30.0,
             )
-            for node in NODES
+            for node in self.nodes
         ]
 
     def why_not(self) -> str | None:
-        for node in NODES:
+        for node in self.nodes:
             port = self.ports[f"kafka-{node}"]
             try:
                 seen = brokers(port)
             except (OSError, struct.error, IndexError) as error:
                 return f"kafka-{node} does not answer on port {port} ({error})"
-            if seen != set(NODES):
+            if seen != set(self.nodes):
                 return f"kafka-{node} sees only brokers {sorted(seen)}"
         return None
 
     def addresses(self) -> dict[str, str]:
-        return {"kafka": ",".join(f"{HOST}:{self.ports[f'kafka-{node}']}" for node in NODES)}
+        return {"kafka": ",".join(f"{HOST}:{self.ports[f'kafka-{node}']}" for node in self.nodes)}
 
 
 def brokers(port: int) -> set[int]:

@@ -64,6 +64,7 @@ async def test_everything_comes_back(tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.slow
 async def test_numbers_given_out_since_are_never_given_again(tmp_path: Path) -> None:
     """A consumer has seen message 42 of the time after the backup; the restored service's next one is another."""
     async with stores(tmp_path / "a", tmp_path / "kept") as ours, stores(tmp_path / "b", tmp_path / "kept") as theirs:

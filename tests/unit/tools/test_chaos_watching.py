@@ -39,6 +39,7 @@ def follow(one, begin, end, every=0.05):
     return asyncio.ensure_future(work())
 
 
+@pytest.mark.slow
 async def test_well_again_is_when_all_serve_and_candles_have_flowed_for_a_second():
     now = time.monotonic()
     one, other = (Subscriber(1, symbol, "1s") for symbol in ("BTC-USDT", "ETH-USDT"))
@@ -74,6 +75,7 @@ async def test_candles_that_stand_again_count_from_when_they_go_on(monkeypatch):
     assert found == pytest.approx(1.5, abs=0.35)
 
 
+@pytest.mark.slow
 async def test_what_does_not_recover_is_given_up_and_said_why(monkeypatch):
     monkeypatch.setattr(watching, "GIVE_UP_S", 1.3)
     deaf = Watch(Product(0), [Subscriber(1, "BTC-USDT", "1s")])

@@ -135,6 +135,7 @@ def test_what_does_not_end_when_asked_is_killed_and_named(tmp_path):
     assert supervise.stop([started(tmp_path, "deaf", DEAF, stop_seconds=0.3)]) == ["deaf"]
 
 
+@pytest.mark.slow
 def test_children_end_with_their_parent(tmp_path):
     process = started(tmp_path, "parent", PARENT)
     (child,) = psutil.Process(process.running().pid).children()

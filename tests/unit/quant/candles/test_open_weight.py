@@ -2,11 +2,14 @@
 
 from random import Random
 
+import pytest
+
 from candlewick.contracts.codec import encode
 from candlewick.quant.candles.operator import CandleOperator
 from candlewick.testing.oracle.feed import Faults, cut, drive, feed
 
 
+@pytest.mark.slow
 def test_open_candles_outweigh_the_final_ones_many_times() -> None:
     random = Random(5)
     seconds, per_second = 600, 30.0  # what a busy pair trades in the recordings

@@ -85,6 +85,7 @@ def test_unknown_trade_counts_are_null(flag):
     assert json.loads(ring.encoded(0, 1)[0])["trades"] is None
 
 
+@pytest.mark.slow
 def test_a_page_at_once_gives_the_same_as_row_after_row():
     random = np.random.default_rng(11)
     for _ in range(200):
@@ -102,6 +103,7 @@ def test_a_page_at_once_gives_the_same_as_row_after_row():
             assert (paged.first_open_ms, paged.last_open_ms) == (single.first_open_ms, single.last_open_ms)
 
 
+@pytest.mark.slow
 def test_rows_among_those_that_are_here_give_the_same_at_once_as_one_by_one():
     """Pages come newest first, and rows of one candle in any number; whatever is encoded already stays what it is."""
     random = np.random.default_rng(11)

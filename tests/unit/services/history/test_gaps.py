@@ -72,6 +72,7 @@ async def test_every_closed_candle_that_the_gap_touches_is_asked_again(house):
             await h.until(is_repaired)
 
 
+@pytest.mark.slow
 async def test_a_minute_joined_late_is_repaired_when_the_venue_has_closed_it(house):
     async with house(repair="true") as h:
         at = now_minute(h, 3)
@@ -186,6 +187,7 @@ async def test_a_candle_that_is_not_closed_is_never_asked_for(house):
         assert 60 not in [seconds for (seconds,) in left]
 
 
+@pytest.mark.slow
 async def test_no_venue_is_asked_while_a_recording_is_replayed(house):
     async with house(repair="true", fetch="true", mode="replay") as h:
         at = now_minute(h, 10)
