@@ -6,7 +6,7 @@ no traces of its own still hands them on.
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Protocol
 
@@ -51,29 +51,32 @@ class Tracer(Protocol):
 _handed_on: ContextVar[Carrier | None] = ContextVar("trace", default=None)
 
 
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
 class NoTracer:
     """Traces are off."""
 
-    @contextmanager
-    def span(self, name: str, **attributes: str | int) -> Iterator[None]:
-        yield
+    def span(self, name: str, **attributes: str | int) -> AbstractContextManager[None]:
+        return _NOTHING
 
-    @contextmanager
-    def serving(self, name: str, carrier: Carrier, **attributes: str | int) -> Iterator[None]:
-        if not carrier:
-            yield
-            return
-        token = _handed_on.set(carrier)
-        try:
-            yield
-        finally:
-            _handed_on.reset(token)
+    def serving(self, name: str, carrier: Carrier, **attributes: str | int) -> AbstractContextManager[None]:
+        return _handing_on(carrier) if carrier else _NOTHING
 
     def carrier(self) -> Carrier:
         return _handed_on.get() or {}
 
     def close(self) -> None:
         """Nothing waits."""
+
+
+@contextmanager
+def _handing_on(carrier: Carrier) -> Iterator[None]:
+    token = _handed_on.set(carrier)
+    try:
+        yield
+    finally:
+        _handed_on.reset(token)
 
 
 class OtlpTracer:

@@ -1,6 +1,7 @@
 """The built web page around the gateway: static files under a strict policy, and the page itself for its own paths."""
 
 import mimetypes
+from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Page:
         self._files = {"/" + p.relative_to(static).as_posix(): p for p in sorted(static.rglob("*")) if p.is_file()}
         self._kept: dict[str, tuple[bytes, bytes]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         path = scope.get("path", "")
         mine = (
             scope["type"] == "http"
@@ -39,11 +40,10 @@ class Page:
             and not path.startswith(_OWN)
         )
         if mine and path in self._files:
-            await self._send_file(path, send, head=scope["method"] == "HEAD")
-        elif mine and "/index.html" in self._files and "." not in path.rpartition("/")[2]:
-            await self._send_file("/index.html", send, head=scope["method"] == "HEAD")
-        else:
-            await self._gateway(scope, receive, send)
+            return self._send_file(path, send, head=scope["method"] == "HEAD")
+        if mine and "/index.html" in self._files and "." not in path.rpartition("/")[2]:
+            return self._send_file("/index.html", send, head=scope["method"] == "HEAD")
+        return self._gateway(scope, receive, send)
 
     async def _send_file(self, path: str, send: Send, *, head: bool) -> None:
         if path not in self._kept:

@@ -89,17 +89,16 @@ class Server:
             await task
         await self._server.shutdown([self._listener])
 
-    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+    def _serve(self, scope: Any, receive: Any, send: Any) -> Any:
         if not self._is_leaving or scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
+            return self.app(scope, receive, send)
 
         async def last(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 
-        await self.app(scope, receive, last)
+        return self.app(scope, receive, last)
 
     async def leave(self, closed: Callable[[], None]) -> None:
         """Take no new connection, and tell so by ``closed``; answer what comes over those that are there and close each

@@ -167,13 +167,14 @@ class ServiceApp:
             self.api.include_router(router)
             self._routes = [*self.api.routes, *router.routes]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.api(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
-            await self._http_request(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Coroutine[Any, Any, None]:
+        if scope["type"] == "http":
+            if _SETTLED in scope:
+                return self._onward(scope, receive, send)
+            return self._http_request(scope, receive, send)
+        if scope["type"] == "websocket":
+            return self._websocket(scope, receive, send)
+        return self.api(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._health().state not in _SERVING:
@@ -185,19 +186,22 @@ class ServiceApp:
         await (hot or self.api)(scope, receive, cast(Any, send))
 
     def _hot_for(self, path: str) -> ASGIApp | None:
-        return next((app for prefix, app in self._hot.items() if path.startswith(prefix)), None)
+        for prefix, app in self._hot.items():
+            if path.startswith(prefix):
+                return app
+        return None
 
     async def _onward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request that came through another service of this process: id and time are settled, and what is raised is
         told there."""
         started, status = time.perf_counter(), 500
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        def answer(message: MutableMapping[str, Any]) -> Awaitable[None]:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = self._told(message.get("headers", ()))
-            await send(message)
+            return send(message)
 
         hot = self._hot_for(scope["path"])
         try:
@@ -211,9 +215,6 @@ class ServiceApp:
             self._observe(scope, hot is not None, status, started)
 
     async def _http_request(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _SETTLED in scope:
-            await self._onward(scope, receive, send)
-            return
         scope[_SETTLED] = True
         asked = Asked(scope["headers"])
         correlation = asked.correlation
@@ -222,17 +223,18 @@ class ServiceApp:
             scope["headers"] = [*scope["headers"], (CORRELATION, correlation)]
         started = time.perf_counter()
         status, has_begun = 500, False
-        limit = asyncio.timeout(None)
+        limit: asyncio.Timeout | None = None
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        def answer(message: MutableMapping[str, Any]) -> Awaitable[None]:
             nonlocal status, has_begun
             if message["type"] == "http.response.start":
                 status, has_begun = message["status"], True
-                if limit.when() is not None:
+                if limit is not None and limit.when() is not None:
                     with suppress(RuntimeError):  # it has run out already: this is the problem that tells so
                         limit.reschedule(None)  # what has begun to answer may take its time
-                message["headers"] = [*self._told(message.get("headers", ())), (CORRELATION, correlation)]
-            await send(message)
+                message["headers"] = headers = self._told(message.get("headers", ()))
+                headers.append((CORRELATION, correlation))
+            return send(message)
 
         path, method = scope["path"], scope["method"]
         hot = self._hot_for(path)
@@ -247,6 +249,7 @@ class ServiceApp:
                 if (deadline := asked.deadline(self._clock)) is None:
                     await work(scope, receive, answer)
                 else:
+                    limit = asyncio.timeout(None)
                     await self._in_time(work(scope, receive, answer), deadline, limit, method)
             except CandlewickError as error:
                 if has_begun:  # returning before the end lets the server break the connection off, and that tells
@@ -289,8 +292,14 @@ class ServiceApp:
 
     def _told(self, headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """The headers of a reply with what each carries. What another service answered says itself what it misses."""
-        out = [h for h in headers if h[0] != CORRELATION]
-        if not any(name == MODE for name, _ in out):
+        out, is_told = [], False
+        for header in headers:
+            if header[0] == MODE:
+                is_told = True
+            elif header[0] == CORRELATION:
+                continue
+            out.append(header)
+        if not is_told:
             out.append((MODE, self._mode))
             if missing := self._missing():
                 out.append((DEGRADED, ", ".join(missing).encode()))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from candlewick.kernel.openapi import reply
 from candlewick.ports.runtime import Context, ServiceClient
 from candlewick.services.gateway.api.description import asyncapi, page, whole_openapi
-from candlewick.services.gateway.domain import SERVICES, keeping_of, query_of, service_of
+from candlewick.services.gateway.domain import SERVICES, Keeping, keeping_of, query_of, service_of
 from candlewick.services.gateway.handlers.keeping import KeptAnswers
 from candlewick.services.gateway.handlers.overview import Overview, Status
 from candlewick.services.gateway.settings import GatewaySettings
@@ -61,13 +61,15 @@ class Door:
         self._upstreams = {name: context.upstream(name) for name in SERVICES}
         self._kept = kept
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Any:
         path, service = scope["path"], service_of(scope["path"]) or ""
         keeping = keeping_of(path) if scope.get("method") == "GET" else None
         query = query_of(scope["query_string"]) if keeping is not None else None
         if keeping is None or query is None:
-            await self._upstreams[service](scope, receive, send)
-            return
+            return self._upstreams[service](scope, receive, send)
+        return self._send_kept(service, path, query, keeping, send)
+
+    async def _send_kept(self, service: str, path: str, query: Mapping[str, str], keeping: Keeping, send: Any) -> None:
         told = await self._kept.get(service, path, query, keeping)
         headers = {**told.headers, "content-length": str(len(told.body))}
         raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
