@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from candlewick.app.http.service_app import HealthDetail, Neighbour
+from candlewick.app.http.health import HealthDetail, Neighbour
 from candlewick.app.http.upstream import Upstream
 from candlewick.kernel.clock import NS_PER_MS, NS_PER_SECOND, Clock
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
 
-from candlewick.app.http.service_app import ASGIApp, Receive, Scope, Send
+from candlewick.app.http.service_app import ASGIApp, Ready, Receive, Scope, Send
 from candlewick.services.gateway.domain import service_of
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
@@ -44,6 +44,11 @@ class Page:
         if mine and "/index.html" in self._files and "." not in path.rpartition("/")[2]:
             return self._send_file("/index.html", send, head=scope["method"] == "HEAD")
         return self._gateway(scope, receive, send)
+
+    def at_once(self, scope: Scope) -> Ready | None:
+        """What the gateway has ready."""
+        find = getattr(self._gateway, "at_once", None)
+        return find(scope) if find is not None and service_of(scope["path"]) is not None else None
 
     async def _send_file(self, path: str, send: Send, *, head: bool) -> None:
         if path not in self._kept:

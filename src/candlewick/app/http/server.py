@@ -4,7 +4,8 @@ import asyncio
 import socket
 from collections.abc import Callable, MutableMapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from candlewick.kernel.errors import Fatal
 
@@ -52,6 +53,7 @@ class Server:
         import uvicorn
 
         from candlewick.app.http.lines import LineProtocol
+        from candlewick.app.http.wire import WireProtocol
 
         self._listener = listener
         self.app, self._is_leaving = app, False
@@ -62,7 +64,7 @@ class Server:
                 log_config=None,
                 access_log=False,
                 lifespan="off",
-                http="httptools",
+                http=cast(Any, partial(WireProtocol, at_once=self._at_once)),
                 ws=LineProtocol,
                 ws_max_size=1 << 20,
                 ws_ping_interval=30.0,
@@ -99,6 +101,10 @@ class Server:
             await send(message)
 
         return self.app(scope, receive, last)
+
+    def _at_once(self, scope: Any) -> Any:
+        find = getattr(self.app, "at_once", None)
+        return None if find is None or self._is_leaving else find(scope)
 
     async def leave(self, closed: Callable[[], None]) -> None:
         """Take no new connection, and tell so by ``closed``; answer what comes over those that are there and close each

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import suppress
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import msgspec
 from fastapi import FastAPI, Request
@@ -16,7 +16,8 @@ from starlette.routing import BaseRoute, Match
 from candlewick import __version__
 from candlewick.app.http import openapi, problems
 from candlewick.app.http.headers import CORRELATION, DEGRADED, MODE, Asked
-from candlewick.app.tracing import Tracer
+from candlewick.app.http.health import Dependencies, HealthDetail, HealthView, Neighbour
+from candlewick.app.tracing import NoTracer, Tracer
 from candlewick.kernel.clock import Clock
 from candlewick.kernel.errors import CandlewickError
 from candlewick.kernel.ids import IdSource
@@ -31,61 +32,14 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+# Status, headers and body of an answer that nothing need be waited for.
+Ready = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 _SERVING = (State.READY, State.DEGRADED)
 # What can be given up at any point, because it changes nothing.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # In the scope of a request that a service of this process has taken up and may hand on to another one.
 _SETTLED = "candlewick.settled"
-
-
-class HealthView(msgspec.Struct, frozen=True):
-    """Whether a service serves, and what it has to do without: names of services, and since when (ms UTC)."""
-
-    service: str
-    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
-    missing: dict[str, int] = {}
-
-
-class Neighbour(msgspec.Struct, frozen=True):
-    """A service that this one asks or hears of, as it was found last: its state (``unreachable`` when it does not
-    answer, ``unknown`` before the first look), since when (ms UTC), why, and what that one misses itself."""
-
-    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped", "unreachable", "unknown"]
-    since: int
-    detail: str = ""
-    missing: dict[str, int] = {}
-
-    @property
-    def serves(self) -> bool:
-        return self.status in ("ready", "degraded", "unknown")
-
-
-class HealthDetail(msgspec.Struct, frozen=True):
-    """A service's state, its reason, facts of its own, and the services that it asks or hears of."""
-
-    service: str
-    version: str
-    mode: str
-    status: Literal["starting", "ready", "degraded", "failed", "stopping", "stopped"]
-    detail: str
-    facts: dict[str, str | int | float | bool | None]
-    missing: dict[str, int] = {}
-    services: dict[str, Neighbour] = {}
-
-
-class Dependency(msgspec.Struct, frozen=True):
-    """A port that a service stands on; ``detail`` says what is wrong with it."""
-
-    ok: bool
-    detail: str | None
-
-
-class Dependencies(msgspec.Struct, frozen=True):
-    """The ports that a service stands on and the services that it asks or hears of, by name."""
-
-    service: str
-    dependencies: dict[str, Dependency]
 
 
 _OWN_SCHEMAS = (HealthView, HealthDetail, Neighbour, Dependencies)
@@ -190,6 +144,29 @@ class ServiceApp:
             if path.startswith(prefix):
                 return app
         return None
+
+    def at_once(self, scope: Scope) -> Ready | None:
+        """The answer to a request that a hot path has ready, as the call would give it; None when it must be called."""
+        path = scope["path"]
+        find = getattr(self._hot_for(path), "at_once", None)
+        if find is None or scope["method"] != "GET" or not isinstance(self._tracer, NoTracer):
+            return None
+        started, is_outermost = time.perf_counter(), _SETTLED not in scope
+        asked = Asked(scope["headers"]) if is_outermost else None
+        if (asked is not None and asked.limit_ms == 0) or self._health().state not in _SERVING:
+            return None
+        scope[_SETTLED] = True
+        ready: Ready | None = find(scope)
+        if is_outermost:
+            del scope[_SETTLED]
+        if ready is None:
+            return None
+        status, headers, body = ready
+        headers = self._told(headers)
+        if asked is not None:
+            headers.append((CORRELATION, asked.correlation or self._ids.new().hex.encode()))
+        self._observe(scope, True, status, started)
+        return status, headers, body
 
     async def _onward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """A request that came through another service of this process: id and time are settled, and what is raised is

@@ -10,9 +10,10 @@ from candlewick.app import registry
 from candlewick.app.configuration import Configuration
 from candlewick.app.http.addresses import Addresses
 from candlewick.app.http.client import AsgiClient, HttpClient
+from candlewick.app.http.health import Neighbour
 from candlewick.app.http.neighbours import Neighbours
 from candlewick.app.http.proxy import Proxy
-from candlewick.app.http.service_app import Neighbour, ServiceApp
+from candlewick.app.http.service_app import ServiceApp
 from candlewick.app.http.upstream import Upstreams
 from candlewick.app.runtime.context import ServiceContext
 from candlewick.app.runtime.resources import Companion, Resources

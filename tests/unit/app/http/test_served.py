@@ -7,7 +7,8 @@ import pytest
 from fastapi import APIRouter
 
 from candlewick.app.http.client import AsgiClient
-from candlewick.app.http.service_app import Neighbour, ServiceApp
+from candlewick.app.http.health import Neighbour
+from candlewick.app.http.service_app import ServiceApp
 from candlewick.app.http.upstream import ServiceUnreachable
 from candlewick.app.tracing import NoTracer
 from candlewick.kernel.lifecycle import Health, State

@@ -69,6 +69,11 @@ class Door:
             return self._upstreams[service](scope, receive, send)
         return self._send_kept(service, path, query, keeping, send)
 
+    def at_once(self, scope: Any) -> Any:
+        """What the service of the path has ready, when it runs in this process."""
+        find = getattr(self._upstreams[service_of(scope["path"]) or ""], "at_once", None)
+        return None if find is None else find(scope)
+
     async def _send_kept(self, service: str, path: str, query: Mapping[str, str], keeping: Keeping, send: Any) -> None:
         told = await self._kept.get(service, path, query, keeping)
         headers = {**told.headers, "content-length": str(len(told.body))}

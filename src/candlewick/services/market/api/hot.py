@@ -50,9 +50,9 @@ class HotCandles:
             body = _encode(problem)
             await _send(send, 405, body, _headers(body, "application/problem+json", [(b"allow", b"GET")]))
             return
-        asked = (scope["path"], scope["query_string"])
-        if (kept := self._kept.get(asked)) is not None and self._is_true(kept):
-            await _send(send, 200, kept.body if scope["method"] == "GET" else b"", kept.headers)
+        if (ready := self.at_once(scope)) is not None:
+            status, headers, body = ready
+            await _send(send, status, body if scope["method"] == "GET" else b"", headers)
             return
         parts = scope["path"].split("/")
         if len(parts) != 5:
@@ -72,8 +72,15 @@ class HotCandles:
                 self._kept.clear()
             key = (exchange, symbol)
             state = self._market.states[key]
-            self._kept[asked] = _Kept(key, state, state.windows.version, found.at, headers, body)
+            self._kept[scope["path"], scope["query_string"]] = _Kept(
+                key, state, state.windows.version, found.at, headers, body
+            )
         await _send(send, 200, body if scope["method"] == "GET" else b"", headers)
+
+    def at_once(self, scope: Any) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
+        """The answer that was kept, while it is true."""
+        kept = self._kept.get((scope["path"], scope["query_string"]))
+        return None if kept is None or not self._is_true(kept) else (200, kept.headers, kept.body)
 
     def _is_true(self, kept: _Kept) -> bool:
         market = self._market
