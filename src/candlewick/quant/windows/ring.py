@@ -39,6 +39,7 @@ class Ring:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._arrays: dict[str, NDArray[Any]] = {name: np.zeros(2 * capacity, dtype) for name, dtype in FIELDS}
+        self._columns = tuple(self._arrays.values())
         self._json: list[bytes | None] = []
         self._start = self._end = 0
 
@@ -56,8 +57,7 @@ class Ring:
 
     def view(self, n: int) -> dict[str, NDArray[Any]]:
         """The newest ``n`` rows (fewer if there are not so many), each field as a view of shape (n,)."""
-        first = max(self._start, self._end - n)
-        return {name: array[first : self._end] for name, array in self._arrays.items()}
+        return _cut(self._columns, slice(max(self._start, self._end - n), self._end))
 
     def column(self, name: str, n: int) -> NDArray[Any]:
         """One field of the newest ``n`` rows, as a view."""
@@ -70,7 +70,7 @@ class Ring:
 
     def slice(self, first: int, last: int) -> dict[str, NDArray[Any]]:
         """Rows [first, last) counted from the oldest, as views."""
-        return {name: array[self._start + first : self._start + last] for name, array in self._arrays.items()}
+        return _cut(self._columns, slice(self._start + first, self._start + last))
 
     def encoded(self, first: int, last: int) -> list[bytes]:
         """JSON objects of rows [first, last), each encoded once in its life."""
@@ -177,6 +177,25 @@ class Ring:
         self._json.insert(index, None)
         self._json = self._json[-self._capacity :]
         self._start, self._end = 0, len(self._json)
+
+
+def _cut(columns: tuple[NDArray[Any], ...], rows: slice) -> dict[str, NDArray[Any]]:
+    """Views of the columns of ``FIELDS``, by name. Written out, because a comprehension takes half as long again."""
+    times, opened, high, low, close, volume, quote, taker, trades, flags, revision, origin = columns
+    return {
+        "open_time_ms": times[rows],
+        "open": opened[rows],
+        "high": high[rows],
+        "low": low[rows],
+        "close": close[rows],
+        "volume": volume[rows],
+        "quote_volume": quote[rows],
+        "taker_buy_volume": taker[rows],
+        "trades": trades[rows],
+        "flags": flags[rows],
+        "revision": revision[rows],
+        "origin": origin[rows],
+    }
 
 
 def _rank(flags: Any, revision: Any, origin: Any) -> tuple[bool, int, int]:

@@ -128,3 +128,14 @@ def seen(ring):
     """Every row by its open time."""
     view = ring.view(10_000)
     return {int(when): tuple(view[name][i].item() for name, _ in FIELDS) for i, when in enumerate(view["open_time_ms"])}
+
+
+def test_every_field_is_cut_under_its_own_name():
+    ring = Ring(4)
+    for i, array in enumerate(ring._arrays.values()):
+        array[:] = i
+    ring._end = 3
+    for cut in (ring.view(2), ring.slice(0, 2)):
+        assert {name: (array.tolist(), array.dtype) for name, array in cut.items()} == {
+            name: ([i, i], dtype) for i, (name, dtype) in enumerate(FIELDS)
+        }
