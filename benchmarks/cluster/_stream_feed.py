@@ -80,7 +80,7 @@ class Feed:
 
     def __init__(self, brokers: str, options: KafkaOptions) -> None:
         self._producer, self._names = new_producer(brokers, options), Names(shared.TOPICS, options.prefix)
-        settings = options.reading(brokers, "watch", None, None) | {"fetch.wait.max.ms": 5}
+        settings = options.reading(brokers, "watch", None, None)
         self._reader = Consumer(settings)
         topic = self._names.there(shared.OPEN.name)
         self._reader.assign([TopicPartition(topic, number, 0) for number in range(shared.PARTITIONS)])
