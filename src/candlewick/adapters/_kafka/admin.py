@@ -2,17 +2,19 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import OFFSET_INVALID, IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, OffsetSpec
 
 from candlewick.adapters._kafka.errors import cause, translated
 from candlewick.adapters._kafka.options import KafkaOptions
+from candlewick.ports.log import LogUnavailable
 
 Place = tuple[str, int]
+K = TypeVar("K")
 EARLIEST: Final = OffsetSpec.earliest()
 LATEST: Final = OffsetSpec.latest()
 
@@ -21,8 +23,13 @@ _MOVING = frozenset({
     KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError.UNKNOWN_LEADER_EPOCH, KafkaError.FENCED_LEADER_EPOCH, KafkaError.OFFSET_NOT_AVAILABLE,
     KafkaError._TRANSPORT, KafkaError._NOENT,  # the last: a partition whose leader is not known yet
+    KafkaError._TIMED_OUT,  # the leader that the client knows of is dead
 })  # fmt: skip
 _STEP_S = 0.02
+# The client goes on waiting for a broker that is dead, and asks it again, until it is made anew. One that lives answers
+# in milliseconds; one without a processor has more time at each further question.
+_ASKED_S = 2.0
+_SILENCE = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})
 
 
 class Admin:
@@ -41,17 +48,16 @@ class Admin:
 
     def brokers(self) -> int:
         """How many answer."""
-        return len(
-            self._wait(self._client.describe_cluster(request_timeout=self._within_s), "asking the brokers").nodes
-        )
+        asked = self._asked(lambda within_s: {None: self._client.describe_cluster(request_timeout=within_s)})
+        return len(self._wait(asked[None], "asking the brokers").nodes)
 
     def topics(self, names: Sequence[str]) -> dict[str, Any]:
         """What the brokers say of each topic that is there."""
         if not names:
             return {}
-        futures = self._client.describe_topics(TopicCollection(list(names)), request_timeout=self._within_s)
-        found = {}
-        for name, future in futures.items():
+        wanted, found = TopicCollection(list(names)), {}
+        asked = self._asked(lambda within_s: self._client.describe_topics(wanted, request_timeout=within_s))
+        for name, future in asked.items():
             try:
                 found[name] = future.result(self._within_s)
             except (KafkaException, TimeoutError) as error:
@@ -63,9 +69,11 @@ class Admin:
     def settings(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
         """Every setting of each topic, those left out that the broker asked has not heard of yet."""
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-        futures = self._client.describe_configs(resources, request_timeout=self._within_s) if resources else {}
+        if not resources:
+            return {}
+        asked = self._asked(lambda within_s: self._client.describe_configs(resources, request_timeout=within_s))
         found = {}
-        for resource, future in futures.items():
+        for resource, future in asked.items():
             entries = self._wait(future, "reading settings", but=KafkaError.UNKNOWN_TOPIC_OR_PART)
             if entries is not None:
                 found[resource.name] = {key: entry.value for key, entry in entries.items()}
@@ -128,20 +136,29 @@ class Admin:
             return {}
         level = IsolationLevel.READ_COMMITTED if visible else IsolationLevel.READ_UNCOMMITTED
         found: dict[Place, int] = {}
-        deadline = time.monotonic() + self._within_s
+        deadline, asked_s = time.monotonic() + self._within_s, _ASKED_S
         while wanted:
-            futures = self._client.list_offsets(wanted, isolation_level=level, request_timeout=self._within_s)
+            within_s, asked_s = min(asked_s, self._within_s), 2 * asked_s
+            futures = self._client.list_offsets(wanted, isolation_level=level, request_timeout=within_s)
             for place, future in futures.items():
                 try:
-                    offset = future.result(2 * self._within_s).offset
+                    offset = future.result(2 * within_s).offset
                 except (KafkaException, TimeoutError) as error:
                     kind = cause(error)
-                    if kind is None or kind.code() not in _MOVING or time.monotonic() > deadline:
+                    is_passing = kind.code() in _MOVING if kind is not None else isinstance(error, TimeoutError)
+                    if not is_passing or time.monotonic() > deadline:
                         raise _told(error, "asking for offsets") from None
                 else:
-                    found[place.topic, place.partition] = int(offset)
+                    # Where the leader did not answer, the client says neither an offset nor an error.
+                    if offset != OFFSET_INVALID:
+                        found[place.topic, place.partition] = int(offset)
             wanted = {place: spec for place in wanted if (place.topic, place.partition) not in found}
             if wanted:
+                if time.monotonic() > deadline:
+                    left = next(iter(wanted))
+                    raise LogUnavailable(
+                        f"no broker says an offset of a partition, was {left.topic!r} {left.partition}"
+                    )
                 time.sleep(_STEP_S)
                 # The client asks the leader that it knows of, and learns of a new one minutes later by itself.
                 self._made = None
@@ -168,6 +185,16 @@ class Admin:
         except KafkaException as error:
             raise _told(error, "asking the brokers") from None
 
+    def _asked(self, ask: Callable[[float], Mapping[K, "Future[Any]"]]) -> Mapping[K, "Future[Any]"]:
+        """The answers to a question that changes nothing, put again while a broker is silent."""
+        deadline, asked_s = time.monotonic() + self._within_s, _ASKED_S
+        while True:
+            within_s, asked_s = min(asked_s, self._within_s), 2 * asked_s
+            futures = ask(within_s)
+            if not any(_is_silence(future, 2 * within_s) for future in futures.values()) or time.monotonic() > deadline:
+                return futures
+            self._made = None
+
     def _wait(self, future: "Future[Any]", doing: str, *, but: int | None = None) -> Any:
         """The answer; None when it is the refusal ``but``, which is as good."""
         try:
@@ -177,6 +204,17 @@ class Admin:
             if but is None or kind is None or kind.code() != but:
                 raise _told(error, doing) from None
             return None
+
+
+def _is_silence(future: "Future[Any]", within_s: float) -> bool:
+    try:
+        future.result(within_s)
+    except TimeoutError:
+        return True
+    except KafkaException as error:
+        kind = cause(error)
+        return kind is not None and kind.code() in _SILENCE
+    return False
 
 
 def _told(error: BaseException, doing: str) -> BaseException:
