@@ -51,7 +51,6 @@ _BESIDE: Final = (
     "sqlalchemy.dialects.postgresql.asyncpg",
     "uvicorn.protocols.websockets.websockets_sansio_impl",
     "uvloop",
-    "websockets.legacy",
 )
 
 
