@@ -5,6 +5,7 @@ process's own, over some thousand requests on one kept connection.
 """
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -17,7 +18,7 @@ import psutil
 from benchmarks.measure import Figure, median
 
 REQUESTS = 2_000
-ROUNDS = 3
+ROUNDS = 5
 READY_S = 120
 
 _PEER = """
@@ -64,24 +65,42 @@ def _wait(port: int, path: str, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit(f"nothing to measure at {path} within {READY_S} s")
 
 
-def _cpu_us(process: subprocess.Popen[bytes], port: int, path: str) -> tuple[float, ...]:
+def _fetched(port: int) -> None:
+    """Once the first fetch of history is over, which works as hard as any reader."""
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/jobs")
+        jobs = json.loads(connection.getresponse().read())["jobs"]
+        if jobs and all(job["state"] not in ("queued", "running") for job in jobs):
+            return
+        time.sleep(1.0)
+    raise SystemExit(f"history was not fetched within {READY_S} s")
+
+
+def _cpu_us(process: subprocess.Popen[bytes], port: int, path: str) -> tuple[tuple[float, ...], float]:
+    """Of a request, in each round, and what was left out of it: what the server does while nobody asks, measured before
+    and behind every round (a product's feed and stream go on)."""
     server = psutil.Process(process.pid)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    samples = []
+    samples, idle, left_out = [], _idle_share(server), 0.0
     for _ in range(ROUNDS):
-        before = sum(server.cpu_times()[:2])
+        before, started = sum(server.cpu_times()[:2]), time.monotonic()
         for _ in range(REQUESTS):
             connection.request("GET", path)
             connection.getresponse().read()
-        samples.append((sum(server.cpu_times()[:2]) - before) / REQUESTS * 1e6)
-    return tuple(samples)
+        used, took = sum(server.cpu_times()[:2]) - before, time.monotonic() - started
+        was, idle = idle, _idle_share(server)
+        rest = (was + idle) / 2 * took
+        samples.append(max(0.0, used - rest) / REQUESTS * 1e6)
+        left_out += rest / REQUESTS / ROUNDS * 1e6
+    return tuple(samples), left_out
 
 
-def _idle_share(process: subprocess.Popen[bytes]) -> float:
-    """CPU seconds a second that the product uses while nobody asks (its feed and stream go on)."""
-    server = psutil.Process(process.pid)
+def _idle_share(server: psutil.Process) -> float:
+    """CPU seconds a second."""
     before, started = sum(server.cpu_times()[:2]), time.monotonic()
-    time.sleep(5)
+    time.sleep(3)
     used: float = sum(server.cpu_times()[:2]) - before
     return used / (time.monotonic() - started)
 
@@ -97,13 +116,9 @@ def main() -> list[Figure]:
             path = "/ohlcv/demo/BTC-USDT/1h?limit=100"
             _wait(ours, path, product)
             _wait(theirs, "/ohlcv", peer)
-            time.sleep(20)  # the first fetch of history
-            idle = _idle_share(product)
-            started = time.monotonic()
-            mine = _cpu_us(product, ours, path)
-            rest_us = idle * (time.monotonic() - started) / (REQUESTS * ROUNDS) * 1e6
-            net = tuple(max(0.0, sample - rest_us) for sample in mine)
-            other = _cpu_us(peer, theirs, "/ohlcv")
+            _fetched(ours)
+            net, rest_us = _cpu_us(product, ours, path)
+            other, _ = _cpu_us(peer, theirs, "/ohlcv")
         finally:
             product.terminate()
             peer.terminate()
