@@ -27,23 +27,19 @@ def live(brokers: str, rate: int | None = None, *, where: str = "") -> list[Figu
     (told, ours, trades), (_, floor, _) = found["quix"], found["bare"]
     shape = f"{where}live" if rate is None else f"{where}live at {rate:,} trades/s"
     kept = min(trades / told["wall"], trades / LIVE_S)
+    heard = f"{trades / LIVE_S:.0f} trades/s in {told['messages'] / LIVE_S:.0f} messages/s"
     return [
-        Figure(
-            f"{shape}, trade to candle p50",
-            _at(ours, 0.5),
-            "ms",
-            "lower",
-            peer=FLOOR,
-            ratio=_at(floor, 0.5) / _at(ours, 0.5),
-            note=f"{trades / LIVE_S:.0f} trades/s in {told['messages'] / LIVE_S:.0f} messages/s",
-        ),
-        Figure(
-            f"{shape}, trade to candle p99",
-            _at(ours, 0.99),
-            "ms",
-            "lower",
-            peer=FLOOR,
-            ratio=_at(floor, 0.99) / _at(ours, 0.99),
+        *(
+            Figure(
+                f"{shape}, trade to candle p{share * 100:.0f}",
+                _at(ours, share),
+                "ms",
+                "lower",
+                peer=FLOOR,
+                ratio=_at(floor, share) / _at(ours, share),
+                note=heard,
+            )
+            for share in (0.5, 0.99)
         ),
         Figure(f"{shape}, kept up with", kept, "trades/s"),
         Figure(f"{shape}, trades a CPU second", trades / told["cpu"], "trades/s a core"),

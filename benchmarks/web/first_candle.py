@@ -37,7 +37,8 @@ def _take() -> list[Figure]:
                     first, painted = page.evaluate("Promise.all([probe.firstCandle, probe.firstPaint()])")
                 if run:
                     candle[name].append(first / 1000)
-                    paint[name].append(painted / 1000)
+                    if painted is not None:  # Chromium does not tell it of every visit
+                        paint[name].append(painted / 1000)
     return [
         _figure("first candle, chart", candle["chart"], candle["bare"]),
         _figure("first candle, markets", candle["markets"], candle["bare"]),
@@ -47,6 +48,8 @@ def _take() -> list[Figure]:
 
 
 def _figure(name: str, ours: list[float], bare: list[float]) -> Figure:
+    if not ours or not bare:
+        return Figure(name, None, "s", "lower", note="the browser did not tell it")
     samples, floor = tuple(ours), median(tuple(bare))
     note = f"the chart library alone with the same candles: {floor:.3f} s"
     return Figure(name, median(samples), "s", "lower", samples, "bare page", floor / median(samples), note)
