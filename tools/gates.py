@@ -61,14 +61,16 @@ class Step:
 
 
 def pytest_step(
-    name: str, *paths: str, mark: str, workers: int, dist: str = "worksteal", extra: tuple[str, ...] = ()
+    name: str, *paths: str, mark: str, workers: int, by_file: bool = False, extra: tuple[str, ...] = ()
 ) -> Step:
-    """Tests of some folders under a marker expression; folders that are not there yet are left out."""
+    """Tests of some folders under a marker expression; folders that are not there yet are left out. ``by_file``: those
+    of a file go to one worker, because they share what they start."""
     here = [path for path in paths if (ROOT / path).exists()]
     report = REPORTS / f"{re.sub('[^a-z0-9]+', '-', name)}.xml"
     command = [PY, "-m", "pytest", "-q", "-m", mark, "-o", f"cache_dir={report.with_suffix('')}", *SLOWEST, *extra]
     command += here or ["--collect-only", "--ignore=tests"]
-    side_by_side = ["-n", str(workers), "--dist", dist] if workers > 1 else []
+    dist = ["loadfile", "--no-loadscope-reorder"] if by_file else ["worksteal"]
+    side_by_side = ["-n", str(workers), "--dist", *dist] if workers > 1 else []
     alone = [*command, "--lf", f"--junitxml={second(report)}"]
     return Step(name, [*command, f"--junitxml={report}", *side_by_side], report, alone=alone)
 
@@ -223,29 +225,15 @@ def test(*, servers: bool, clusters: bool) -> list[list[Step]]:
             pytest_step("wheel", "tests", mark="wheel and not kill", workers=1),
             *([pytest_step("jobs on Ray", "tests/conformance", mark="ray", workers=1)] if servers else []),
         ],
-        # on servers they wait more than they work
-        [
-            pytest_step(
-                "tests",
-                *folders,
-                mark="not (e2e or kill or wheel or serial or ray or cluster)",
-                workers=4 if servers else 2,
-            )
-        ],
+        # they wait more than they work
+        [pytest_step("tests", *folders, mark="not (e2e or kill or wheel or serial or ray or cluster)", workers=4)],
         [pytest_step("tests that need the machine", *folders, mark="serial and not (e2e or kill or wheel)", workers=1)],
         # those of a file share what they kill
-        [pytest_step("kills", "tests", mark="kill and not cluster", workers=2, dist="loadfile")],
+        [pytest_step("kills", "tests", mark="kill and not cluster", workers=2, by_file=True)],
         # they wait for markets more than they work; a file's tests share the product that they started. None wants a
         # server, whose idling costs a fifth of a core
         [
-            pytest_step(
-                "end to end",
-                "tests",
-                mark="e2e and not (kill or wheel or cluster)",
-                workers=3,
-                dist="loadfile",
-                extra=("--no-loadscope-reorder",),
-            ),
+            pytest_step("end to end", "tests", mark="e2e and not (kill or wheel or cluster)", workers=3, by_file=True),
             *(
                 [Step("servers away", [PY, "-m", "tools.servers", "stop"], may_fail=True)]
                 if servers and not clusters and not running()
