@@ -17,7 +17,7 @@ from candlewick.adapters.stream.quix import QuixStreamRuntime
 from candlewick.adapters.stream.quix.worker import InputExpired
 from candlewick.kernel.errors import Conflict, Fenced
 from candlewick.kernel.system import SystemClock
-from candlewick.ports.log import LogUnavailable
+from candlewick.ports.log import LogUnavailable, RecordTooLarge
 from candlewick.testing.conformance.stream_harness import (
     INPUT,
     OUTPUT,
@@ -91,6 +91,26 @@ async def test_a_commit_that_is_never_answered_is_left_to_another_worker(
     assert one.failures == []
     await one.runtime.stop()
     assert answers(await harness.written(OUTPUT)) == {symbol: counted(range(1, 9)) for symbol in SYMBOLS}
+
+
+async def test_records_that_the_brokers_refuse_take_their_positions_with_them(harness: QuixHarness) -> None:
+    """Positions are on their way before it is known whether the records arrive."""
+    await harness.log()
+    admin, output = Admin(harness.brokers, harness.options), harness.options.prefix + OUTPUT.name
+    await asyncio.to_thread(admin.alter, {output: {"max.message.bytes": "128"}})
+    await harness.write(mixed(SYMBOLS, 1, 4))
+    one = await harness.start()
+    await until(lambda: one.failures, "the refusal ends the operator")
+    assert isinstance(one.failures[0], RecordTooLarge)
+    assert one.runtime.stats().commits == 0
+    await one.runtime.stop()
+    assert await harness.written(OUTPUT) == []
+    await asyncio.to_thread(admin.alter, {output: {"max.message.bytes": str(1 << 20)}})
+    one = await harness.start()
+    await one.caught_up()
+    await one.runtime.stop()
+    assert one.failures == []
+    assert answers(await harness.written(OUTPUT)) == {symbol: counted(range(1, 4)) for symbol in SYMBOLS}
 
 
 async def test_state_is_not_restored_while_a_transaction_is_open_on_its_changelog(harness: QuixHarness) -> None:

@@ -8,6 +8,7 @@ What is changed, and why:
   group, though another member has done the same messages by then;
 - a member that leaves gives its seat up at once, static or not;
 - a commit is given up when the brokers have given its transaction up, where Quix would wait for ever;
+- positions are on their way while the records are (``committing``);
 - a commit comes when there is nothing more to read, not only when its time is up; who lags behind commits the less
   often the longer a commit takes, so that most of the time is work;
 - restoring begins and ends at once, and is left out where there is nothing to restore (``restoring``);
@@ -33,6 +34,7 @@ from candlewick.adapters._kafka.errors import cause, is_fenced
 from candlewick.adapters._kafka.options import KafkaOptions
 from candlewick.adapters.stream.quix import restoring
 from candlewick.adapters.stream.quix.changelog import Changelogs
+from candlewick.adapters.stream.quix.committing import Overlap
 from candlewick.adapters.stream.quix.options import StreamOptions
 from candlewick.adapters.stream.quix.state import Files, QuixState
 from candlewick.adapters.stream.quix.taking import Taking
@@ -44,6 +46,7 @@ PRIVATE: Final[Mapping[str, tuple[str, ...]]] = {
         "_consumer", "_failed",
     ),
     "quixstreams.internal_consumer.InternalConsumer": ("_consumer",),
+    "quixstreams.internal_producer.InternalProducer": ("_producer",),
     "quixstreams.state.StateStoreManager": ("_recovery_manager",),
     "quixstreams.state.recovery.RecoveryManager": (
         "do_recovery", "_recovery_loop", "_generate_recovery_partitions", "_get_position_with_cache",
@@ -59,9 +62,9 @@ _SEAT_TAKEN = frozenset({KafkaError._FATAL, KafkaError.FENCED_INSTANCE_ID})
 _STEP_S = 0.01
 _LINGER_S = 0.001
 _LEAVE_S = 2.0
-# So soon after a commit its marks are still being written: a client that begins another is refused and asks again
-# after as long (librdkafka 2.12.1). What comes meanwhile is taken into it instead.
-_MARKS_S = 0.02
+# So soon after a commit its marks are still being written: a client that begins another is refused and waits 20 ms
+# (librdkafka 2.12.1). What comes meanwhile is taken into it instead.
+_MARKS_S = 0.005
 # Who lags behind works so many times as long as its last commit took before the next, within a second.
 _COMMIT_SHARE = 4
 _COMMIT_S_MAX = 1.0
@@ -98,8 +101,12 @@ class Work(Protocol):
         """A commit begins: what is to be in it is produced now."""
         ...
 
+    def asked(self) -> None:
+        """The brokers are to take it all or nothing, until ``answered``."""
+        ...
+
     def ended(self) -> None:
-        """All of it is with the brokers; only the end of the transaction is missing, yes or no, until ``answered``."""
+        """All of it is with the brokers; only the end of the transaction is missing, yes or no."""
         ...
 
     def answered(self) -> None: ...
@@ -237,6 +244,7 @@ class Engine(Application):
 
     def _ending(self) -> None:
         self._commit_began = time.monotonic()
+        self._overlap.begin()
         self._work.ending(self._context.producer.produce)
 
     def _behind(self) -> int:
@@ -256,10 +264,11 @@ class Engine(Application):
     def _get_internal_producer(self, on_error: Any = None, transactional: bool | None = None) -> Any:
         producer: Any = super()._get_internal_producer(on_error=on_error, transactional=transactional)
         if transactional is None:
+            self._overlap = Overlap(producer, self._work.ended)
             end = producer.commit_transaction
 
             def commit(positions: Any, group: Any, timeout: float | None = None) -> None:
-                self._work.ended()
+                self._work.asked()
                 self._is_in_hand = False
                 try:
                     end(positions, group, self._commit_within_s if timeout is None else timeout)

@@ -298,8 +298,10 @@ class Worker:
             produce(topic + self._suffix, record.value, record.key, self._options.headers(record), partition)
         self._step("submitting")
 
-    def ended(self) -> None:
+    def asked(self) -> None:
         self._asked_ns = self._clock.monotonic_ns()
+
+    def ended(self) -> None:
         self._step("submitted")
 
     def answered(self) -> None:
