@@ -55,16 +55,21 @@ def decoded(blobs: list[bytes], spare: int = 0) -> Table:
     ends = [_HEADER.size] * len(heads)
     table: Table = {}
     counts = [head.records for head in heads]
-    by_column = (zip(*(getattr(head, part) for head in heads), strict=True) for part in ("kinds", "units", "bases"))
-    for name, kinds, units, bases in zip(FIELDS, *by_column, strict=True):
+    by_column = [
+        list(zip(*(getattr(head, part) for head in heads), strict=True)) for part in ("kinds", "units", "bases")
+    ]
+    is_same = [not any(kinds) and len(set(bases)) < 2 for kinds, _, bases in zip(*by_column, strict=True)]
+    # All that varies in one block, and not zeros: only np.empty asks for huge pages, and where a column begins within one
+    # page faults cost as much as all the rest.
+    block = iter(np.empty((is_same.count(False), total), np.uint64))
+    for name, is_one, kinds, units, bases in zip(FIELDS, is_same, *by_column, strict=True):
         dtype = DTYPES[name]
-        if not any(kinds) and len(set(bases)) < 2:
+        if is_one:
             base = bases[0]
             # Zeros cost nothing until touched, and nobody touches the high limbs.
             table[name] = np.full(total, np.uint64(base).astype(dtype), dtype) if base else np.zeros(total, dtype)
             continue
-        # Not zeros: only np.empty asks for huge pages, and without them page faults cost as much as all the rest.
-        column = np.empty(total, np.uint64)
+        column = next(block)
         start = 0
         for j, (n, kind, unit, base) in enumerate(zip(counts, kinds, units, bases, strict=True)):
             target = column[start : start + n]
