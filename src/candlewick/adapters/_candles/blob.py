@@ -59,8 +59,8 @@ def decoded(blobs: list[bytes], spare: int = 0) -> Table:
         list(zip(*(getattr(head, part) for head in heads), strict=True)) for part in ("kinds", "units", "bases")
     ]
     is_same = [not any(kinds) and len(set(bases)) < 2 for kinds, _, bases in zip(*by_column, strict=True)]
-    # All that varies in one block, and not zeros: only np.empty asks for huge pages, and where a column begins within one
-    # page faults cost as much as all the rest.
+    # All that varies lies in one block, and not of zeros: only np.empty asks for huge pages, and without them, as where
+    # one column ends and another begins, page faults cost as much as all the rest.
     block = iter(np.empty((is_same.count(False), total), np.uint64))
     for name, is_one, kinds, units, bases in zip(FIELDS, is_same, *by_column, strict=True):
         dtype = DTYPES[name]

@@ -91,21 +91,54 @@ async def test_a_minute_is_in_the_ledger_once_however_often_it_is_delivered(hous
         assert len(await entries(h)) == 1
 
 
+async def followed(h):
+    """BTC-USDT is, and history knows."""
+    await h.follow()
+
+    async def is_known():
+        return ("fake", "BTC-USDT") in h.service._gaps.followed
+
+    await h.until(is_known)
+
+
 async def test_minutes_that_do_not_come_are_a_gap_of_a_followed_symbol_only(house):
     async with house() as h:
         at = now_minute(h, 20)
-        await h.follow()
-
-        async def followed():
-            return ("fake", "BTC-USDT") in h.service._gaps.followed
-
-        await h.until(followed)
+        await followed(h)
         for symbol in ("BTC-USDT", "ETH-USDT"):
             await h.candles(rows([at, at + 4 * MINUTE]), symbol)
         (gap,) = await entries(h, state="open")
         assert (gap["symbol"], gap["start"], gap["end"]) == (
             "BTC-USDT", (at + MINUTE) // 10**6, (at + 4 * MINUTE) // 10**6,
         )  # fmt: skip
+
+
+async def test_minutes_between_the_fetch_and_the_first_live_second_do_not_wait_for_the_minute_to_close(house):
+    async with house(repair="true") as h:
+        at = now_minute(h, 3)
+        await followed(h)
+        await h.candles(rows([at]))
+        h.service._storing._seam.forget()  # as after a start: what is stored was fetched
+        second = rows([at + 2 * MINUTE + 7 * 10**9], seconds=1)
+        await h.candles(second)
+        (gap,) = await closed(h)
+        assert (gap["reason"], gap["state"]) == ("downtime", "repaired")
+        assert (gap["start"], gap["end"]) == ((at + MINUTE) // 10**6, (at + 2 * MINUTE) // 10**6)
+        assert (await h.stored()).open_time.tolist() == [at, at + MINUTE]
+        await h.candles(rows([at + 2 * MINUTE], flags=[FINAL | GAPPED]))
+        assert [gap["reason"] for gap in await entries(h)] == ["joined_late", "downtime"]
+
+
+async def test_the_first_live_second_of_the_next_minute_is_no_gap(house):
+    async with house() as h:
+        at = now_minute(h, 3)
+        await followed(h)
+        await h.candles(rows([at + MINUTE], seconds=1))  # nothing is stored yet: the first fetch will tell
+        await h.candles(rows([at]))
+        h.service._storing._seam.forget()
+        await h.candles(rows([at + 60 * MINUTE], seconds=1))  # an hour of nothing is a fetch that has not come yet
+        await h.candles(rows([at + MINUTE + 5 * 10**9], seconds=1))
+        assert await entries(h) == []
 
 
 async def test_overlapping_suspicions_are_one_entry_with_the_most_telling_reason(house):

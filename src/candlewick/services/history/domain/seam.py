@@ -8,6 +8,8 @@ import numpy as np
 from candlewick.contracts.stream import GAPPED, CandleColumns
 from candlewick.services.history.domain.gaps import MINUTE_NS, MINUTE_S
 
+_JOIN_NS = 10 * MINUTE_NS
+
 
 class Hole(NamedTuple):
     """Minutes that did not come (``is_absent``) or came gapped, or a time in which trades are missing."""
@@ -23,6 +25,7 @@ class Seam:
 
     def __init__(self) -> None:
         self._newest: dict[tuple[str, str], int] = {}
+        self._joined: set[tuple[str, str]] = set()
 
     def knows(self, exchange: str, symbol: str) -> bool:
         return (exchange, symbol) in self._newest
@@ -30,6 +33,20 @@ class Seam:
     def forget(self) -> None:
         """What was seen may not have been stored, or others go on with it."""
         self._newest.clear()
+        self._joined.clear()
+
+    def has_joined(self, exchange: str, symbol: str) -> bool:
+        """Whether it is known what lies before the symbol's first rows since the start."""
+        return (exchange, symbol) in self._joined or self.knows(exchange, symbol)
+
+    def join(self, exchange: str, symbol: str, newest_ns: int, first_ns: int) -> list[Hole]:
+        """The minutes between the newest that is stored and the one that a live row falls into: those that closed
+        between the fetch and the feed's beginning. Many are a fetch that is still to come, and looked at behind it."""
+        begin, end = newest_ns + MINUTE_NS, first_ns // MINUTE_NS * MINUTE_NS
+        if end - begin > _JOIN_NS:
+            return []
+        self._joined.add((exchange, symbol))
+        return [Hole(begin, end, "downtime", True)] if begin < end else []
 
     def begin(self, exchange: str, symbol: str, newest_ns: int) -> None:
         """The newest stored minute, when nothing was seen of the symbol yet."""

@@ -187,6 +187,8 @@ class Storing:
     async def _tell_of_holes(self, exchange: str, symbol: str, columns: CandleColumns) -> None:
         minutes = columns.open_time[(columns.timeframe == MINUTE_S) & (columns.revision == 0)]
         if not len(minutes):
+            if not self._seam.has_joined(exchange, symbol):
+                await self._tell_of_join(exchange, symbol, int(columns.open_time.min()))
             return
         is_first = not self._seam.knows(exchange, symbol)
         if is_first:
@@ -196,6 +198,14 @@ class Storing:
         holes = self._seam.pass_over(exchange, symbol, columns, is_first=is_first)
         if holes:
             await self._on_holes(exchange, symbol, holes)
+
+    async def _tell_of_join(self, exchange: str, symbol: str, first_ns: int) -> None:
+        """The first minute would tell as well, but only when it has closed, and all that time a chart has a hole."""
+        before = await self._store.last(exchange, symbol, MINUTE_S, 1, before_ns=first_ns)
+        if len(before.open_time):
+            holes = self._seam.join(exchange, symbol, int(before.open_time[0]), first_ns)
+            if holes:
+                await self._on_holes(exchange, symbol, holes)
 
     async def _bury(self, record: Record, fault: Exception) -> None:
         code = fault.code if isinstance(fault, CandlewickError) else "HANDLER_FAILED"
