@@ -42,3 +42,13 @@ const VENUES: Record<string, string> = { binance: 'Binance spot', demo: 'Demo' }
 export function venueName(exchange: string): string {
   return VENUES[exchange] ?? exchange;
 }
+
+/** "1 candle repaired", "6 candles repaired". */
+export function repairedCandles(count: number): string {
+  return count === 1 ? '1 candle repaired' : `${count} candles repaired`;
+}
+
+/** "1 candle lacks trades", "6 candles lack trades". */
+export function lackingCandles(count: number): string {
+  return count === 1 ? '1 candle lacks trades' : `${count} candles lack trades`;
+}

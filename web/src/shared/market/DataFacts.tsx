@@ -1,4 +1,5 @@
 import { Popover } from 'radix-ui';
+import { lackingCandles } from '../format/market';
 import { formatDateTime } from '../format/time';
 import { GapMark } from '../ui/GapMark';
 import type { Facts } from '../ui/price-chart/chartView';
@@ -26,7 +27,7 @@ export function DataFacts({ facts }: { facts: Facts | null }) {
         {facts.gapped > 0 ? (
           <span>
             <i className={styles.gapped} aria-hidden="true" />
-            {`${facts.gapped} lack trades`}
+            {lackingCandles(facts.gapped)}
           </span>
         ) : null}
       </Popover.Trigger>
@@ -57,7 +58,7 @@ export function DataFacts({ facts }: { facts: Facts | null }) {
             {facts.gapped > 0 ? (
               <li>
                 <GapMark
-                  title={`${facts.gapped} lack trades`}
+                  title={lackingCandles(facts.gapped)}
                   detail="closed while a gap inside them was open"
                   tone="open"
                 />

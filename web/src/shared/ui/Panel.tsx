@@ -1,5 +1,6 @@
 import { CircleAlert, CircleCheck, Clock, RotateCcw, WifiOff } from 'lucide-react';
 import { type ReactNode, useEffect, useId, useState } from 'react';
+import { repairedCandles } from '../format/market';
 import { formatAge, formatClock } from '../format/time';
 import { Button } from './Button';
 import styles from './Panel.module.css';
@@ -165,5 +166,5 @@ export function Panel(props: PanelProps) {
 
 /** "6 candles repaired" and the like, for the repaired state. */
 export function repairedLabel(count: number): string {
-  return count === 1 ? '1 candle repaired, marked below' : `${count} candles repaired, marked below`;
+  return `${repairedCandles(count)}, marked below`;
 }

@@ -94,7 +94,7 @@ describe('price chart', () => {
       within(list)
         .getAllByRole('listitem')
         .map((item) => item.textContent),
-    ).toEqual(['Venue halted 4 h 44 min, 0 trades, verified', '6 candles repaired', '1 candles lack trades']);
+    ).toEqual(['Venue halted 4 h 44 min, 0 trades, verified', '6 candles repaired', '1 candle lacks trades']);
   });
 
   it('hands facts on only when they differ, however often the canvas is drawn', () => {

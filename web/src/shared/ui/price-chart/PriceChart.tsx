@@ -2,6 +2,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react';
 import type { Candle, Gap } from '../../api/types';
 import type { CandleBook } from '../../candles/candleBook';
 import type { IndicatorBook } from '../../candles/indicatorBook';
+import { lackingCandles, repairedCandles } from '../../format/market';
 import { decimalsOf, formatPrice, formatSize } from '../../format/numbers';
 import { onLookChange } from '../../theme/look';
 import { CandleTable } from './CandleTable';
@@ -137,8 +138,8 @@ export function PriceChart(props: PriceChartProps) {
         {facts?.holes.map((hole) => (
           <li key={hole.start}>{`${hole.title}, ${hole.detail}`}</li>
         ))}
-        {facts && facts.repaired > 0 ? <li>{`${facts.repaired} candles repaired`}</li> : null}
-        {facts && facts.gapped > 0 ? <li>{`${facts.gapped} candles lack trades`}</li> : null}
+        {facts && facts.repaired > 0 ? <li>{repairedCandles(facts.repaired)}</li> : null}
+        {facts && facts.gapped > 0 ? <li>{lackingCandles(facts.gapped)}</li> : null}
       </ul>
     </div>
   );
