@@ -33,7 +33,8 @@ def live(brokers: str, rate: int | None = None, *, where: str = "") -> list[Figu
     rounds = [(_run(brokers, "quix", factor), _run(brokers, "bare", factor)) for _ in range(_ROUNDS)]
     ours, floor = (sorted(took for pair in rounds for took in pair[kind].latencies) for kind in (0, 1))
     runs = [pair[0] for pair in rounds]
-    trades, wall, cpu, messages = (sum(getattr(run, name) for run in runs) for name in Run.__struct_fields__[1:])
+    trades, messages = sum(run.trades for run in runs), sum(run.messages for run in runs)
+    wall, cpu = sum(run.wall for run in runs), sum(run.cpu for run in runs)
     seconds = LIVE_S * _ROUNDS
     shape = f"{where}live" if rate is None else f"{where}live at {rate:,} trades/s"
     kept = min(trades / wall, trades / seconds)

@@ -108,7 +108,7 @@ export function repairedTimes(candles: readonly Candle[]): number[] {
   return candles.filter((candle) => candle.origin === 'repaired').map((candle) => candle.open_time);
 }
 
-/** Times of final candles that are known to lack trades. */
+/** Times of candles, the open one among them, that are known to lack trades. */
 export function gappedTimes(candles: readonly Candle[]): number[] {
   return candles.filter((candle) => candle.quality === 'gapped').map((candle) => candle.open_time);
 }

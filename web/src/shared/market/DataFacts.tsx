@@ -59,7 +59,7 @@ export function DataFacts({ facts }: { facts: Facts | null }) {
               <li>
                 <GapMark
                   title={lackingCandles(facts.gapped)}
-                  detail="closed while a gap inside them was open"
+                  detail="begun before the feed, or with a gap inside"
                   tone="open"
                 />
               </li>
